@@ -1,0 +1,1 @@
+"""Builds: plan, generate, select, pack, finalise."""

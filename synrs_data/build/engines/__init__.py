@@ -1,0 +1,1 @@
+"""Engines decide only where `run_shard(i)` runs."""

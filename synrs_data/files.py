@@ -1,0 +1,148 @@
+"""Files that are either whole or absent, and folders that one build owns at a time.
+
+The pattern of `atomic`: write to a temporary file in the same folder, flush and fsync it, rename it over the
+final name, fsync the folder. A crash leaves at most a temporary file, which the next build removes.
+
+Known trade-offs: one fsync a file (shards are few and large); a rename needs the same file system, so
+temporary files lie beside the final ones. Scope: local and POSIX network file systems with atomic rename.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+from synrs_data.errors import BuildFolderError
+
+_TEMPORARY = ".partial-"
+
+
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[BinaryIO]:
+    """Yield a binary file that takes the name `path`, durably, when the block ends without an error.
+
+    Raises:
+        BuildFolderError: The disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f"{_TEMPORARY}{os.getpid()}-{path.name}")
+    with writable(path):
+        try:
+            with temporary.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)  # noqa: PTH105 - the one call that the promise rests on, kept visible
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync_folder(path.parent)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write `data` to `path` atomically."""
+    with atomic(path) as file:
+        file.write(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 to `path` atomically."""
+    write_bytes(path, text.encode())
+
+
+def remove_temporaries(folder: Path) -> None:
+    """Remove what killed writers left behind. Call it only while holding the folder's lock."""
+    for path in folder.rglob(f"{_TEMPORARY}*"):
+        path.unlink(missing_ok=True)
+
+
+def is_temporary(path: Path) -> bool:
+    """Return whether `path` is the unfinished file of a killed or running writer."""
+    return path.name.startswith(_TEMPORARY)
+
+
+def sha256(path: Path) -> str:
+    """Return the hexadecimal sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def make_folder(path: Path) -> None:
+    """Make `path` and its parents.
+
+    Raises:
+        BuildFolderError: It cannot be made.
+    """
+    with writable(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def writable(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusals to write below `path` into messages."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise BuildFolderError(
+                "the disk is full",
+                where=str(path),
+                fix="free some space and run the same command again: finished shards are kept",
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+            raise BuildFolderError(
+                f"cannot be written ({error.strerror})",
+                where=str(path),
+                fix="give `--out` a folder that you may write to",
+            ) from error
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+class FolderLock:
+    """An exclusive lock on a build folder, held by the operating system, so that a killed build frees it.
+
+    Args:
+        folder: The build folder; `.lock` inside it says which process holds it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / ".lock"
+        self._handle: int | None = None
+
+    def __enter__(self) -> FolderLock:
+        with writable(self._path):
+            self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.read(self._handle, 32).decode(errors="replace").strip()
+            os.close(self._handle)
+            raise BuildFolderError(
+                f"another build is at work in this folder{f' (process {holder})' if holder else ''}",
+                where=str(self._path.parent),
+                fix="wait for it (`synrs-data status` shows how far it is), or choose another `--out`",
+            ) from error
+        os.ftruncate(self._handle, 0)
+        os.write(self._handle, f"{os.getpid()}\n".encode())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._handle is not None
+        os.close(self._handle)
+        self._handle = None

@@ -1,0 +1,180 @@
+"""The generator `diffusers`: any text-to-image pipeline that diffusers loads."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from synrs_data.errors import RecipeError, WeightsError
+from synrs_data.generators.base import Image
+from synrs_data.models.source import ModelFolder, locate
+from synrs_data.recipe import path_option
+from synrs_data.sample import GeneratorIdentity, Request
+
+
+class DiffusersOptions(BaseModel):
+    """Options of the generator `diffusers`; null means the pipeline's own default."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = path_option(description="Embedded model, folder of a pipeline, or Hub id.")
+    revision: str | None = Field(None, description="Branch, tag or commit of a Hub id; pin a commit.")
+    variant: str | None = Field(None, description='File variant of the weights, such as "fp16".')
+    scheduler: str | None = Field(None, description="Class of the scheduler, such as DDIMScheduler.")
+    steps: int | None = Field(None, ge=1, description="Number of inference steps.")
+    guidance_scale: float | None = Field(None, ge=0, description="Strength of guidance; 1 switches it off.")
+    true_cfg_scale: float | None = Field(
+        None, ge=0, description="Strength of classifier-free guidance in pipelines that call it so (Qwen-Image, Flux)."
+    )
+    width: int | None = Field(None, ge=8, description="Pixels.")
+    height: int | None = Field(None, ge=8, description="Pixels.")
+    negative_prompt: str = Field("", description="What to avoid.")
+    dtype: Literal["float32", "float16", "bfloat16"] = Field("float32", description="Type of weights and activations.")
+    batch_size: int = Field(8, ge=1, description="Images made together; other batches are other noise.")
+    channels_last: bool = Field(False, description="Memory format NHWC of the UNet and VAE.")
+    compile: bool = Field(False, description="torch.compile the denoiser: slow first batch, faster after.")
+
+
+class DiffusersGenerator:
+    """Runs a stock diffusers pipeline in batches, one seeded generator an image.
+
+    Noise is drawn on the CPU, so that the seed means the same image on every device, up to rounding.
+    """
+
+    Options = DiffusersOptions
+
+    def __init__(self, options: DiffusersOptions) -> None:
+        self._options = options
+
+    @property
+    def batch_size(self) -> int:
+        """Images made together."""
+        return self._options.batch_size
+
+    @cached_property
+    def _model(self) -> ModelFolder:
+        return locate(self._options.model, revision=self._options.revision)
+
+    def digest(self) -> str:
+        """Return the sha256 over the pipeline's files."""
+        return self._model.sha256()
+
+    def load(self, device: str) -> GeneratorIdentity:
+        """Load the pipeline; see `Generator.load`."""
+        import torch
+
+        from synrs_data.models.diffusers_folder import load_pipeline
+
+        options = self._options
+        pipeline = load_pipeline(self._model, dtype=getattr(torch, options.dtype), variant=options.variant)
+        if options.scheduler is not None:
+            pipeline.scheduler = _scheduler(options.scheduler, pipeline.scheduler)
+        self._call = _call_options(pipeline, options)
+        pipeline.set_progress_bar_config(disable=True)
+        pipeline.to(device)
+        denoiser = next(name for name in ("unet", "transformer") if getattr(pipeline, name, None) is not None)
+        if options.channels_last:
+            for name in (denoiser, "vae"):
+                if getattr(pipeline, name, None) is not None:
+                    getattr(pipeline, name).to(memory_format=torch.channels_last)
+        if options.compile:
+            setattr(pipeline, denoiser, torch.compile(getattr(pipeline, denoiser)))
+        self._pipeline = pipeline
+        return self._identity()
+
+    def generate(self, requests: Sequence[Request]) -> list[Image]:
+        """Return one image a request; see `Generator.generate`."""
+        import torch
+
+        call = dict(self._call)
+        if "negative_prompt" in call:
+            call["negative_prompt"] = [self._options.negative_prompt] * len(requests)
+        try:
+            with torch.inference_mode():
+                output = self._pipeline(
+                    prompt=[request.prompt for request in requests],
+                    generator=[torch.Generator("cpu").manual_seed(request.seed) for request in requests],
+                    output_type="pil",
+                    **call,
+                )
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            raise MemoryError(str(error).splitlines()[0]) from error
+        return [np.asarray(image.convert("RGB")) for image in output.images]
+
+    def _identity(self) -> GeneratorIdentity:
+        parameters = inspect.signature(type(self._pipeline).__call__).parameters
+        options = self._options
+
+        def effective(name: str) -> Any:
+            value = self._call.get(name)
+            default = parameters[name].default if name in parameters else None
+            return default if value is None else value
+
+        guidance = effective("true_cfg_scale") if "true_cfg_scale" in self._call else effective("guidance_scale")
+        return GeneratorIdentity(
+            model=self._model.name,
+            revision=self._model.revision,
+            sha256=self.digest(),
+            family=type(self._pipeline).__name__,
+            scheduler=type(self._pipeline.scheduler).__name__,
+            steps=int(effective("num_inference_steps") or 0),
+            guidance_scale=float(guidance or 0.0),
+            negative_prompt=options.negative_prompt,
+            license=self._model.license,
+            parameters={"dtype": options.dtype, "batch_size": options.batch_size, "compile": options.compile},
+        )
+
+
+def _scheduler(name: str, current: Any) -> Any:
+    """Return the named scheduler with the current one's configuration.
+
+    Raises:
+        RecipeError: diffusers has no such scheduler.
+    """
+    import diffusers
+
+    from synrs_data.resources import suggestion
+
+    known = [item for item in dir(diffusers) if item.endswith("Scheduler") and not item.startswith(("Flax", "Karras"))]
+    if name not in known:
+        raise RecipeError(f"'generator.scheduler': '{name}' is unknown", fix=suggestion(name, known, what="scheduler"))
+    return getattr(diffusers, name).from_config(current.config)
+
+
+def _call_options(pipeline: Any, options: DiffusersOptions) -> dict[str, Any]:
+    """Return the arguments of every call, each one checked to exist in this pipeline.
+
+    Raises:
+        RecipeError: The pipeline has no such knob, or ignores it.
+    """
+    parameters = inspect.signature(type(pipeline).__call__).parameters
+    wanted = {
+        "num_inference_steps": options.steps,
+        "guidance_scale": options.guidance_scale,
+        "true_cfg_scale": options.true_cfg_scale,
+        "width": options.width,
+        "height": options.height,
+    }
+    call = {name: value for name, value in wanted.items() if value is not None}
+    name = type(pipeline).__name__
+    for knob in call:
+        if knob not in parameters:
+            raise RecipeError(f"{name} has no '{knob}'", where="generator", fix="take it out of the recipe")
+    ignored = "true_cfg_scale" in parameters and parameters["guidance_scale"].default is None
+    if "guidance_scale" in call and ignored and not pipeline.transformer.config.get("guidance_embeds", False):
+        raise RecipeError(
+            f"{name} ignores 'guidance_scale'", where="generator", fix="its guidance is called 'true_cfg_scale'"
+        )
+    if "negative_prompt" in parameters:
+        call["negative_prompt"] = options.negative_prompt
+    elif options.negative_prompt:
+        raise RecipeError(f"{name} has no 'negative_prompt'", where="generator", fix="leave it empty")
+    if not any(getattr(pipeline, part, None) is not None for part in ("unet", "transformer")):
+        raise WeightsError(f"{name} has no denoiser that is known", where="generator", fix="choose another pipeline")
+    return call

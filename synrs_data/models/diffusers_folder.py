@@ -1,0 +1,149 @@
+"""Load a diffusers pipeline folder component by component, so that no weight is dropped in silence.
+
+`DiffusionPipeline.from_pretrained` only warns, or says nothing, when a checkpoint has tensors that the class
+in use does not know (DiffusionSat's 28 `metadata_embedding.*`, for example) or lacks some that it needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from synrs_data.errors import WeightsError
+from synrs_data.models.source import ModelFolder
+
+# Buffers that old transformers releases saved and every release recomputes; they are not weights.
+_NOT_WEIGHTS = re.compile(r"(^|\.)(position_ids|embeddings\.position_ids)$")
+
+
+def load_pipeline(model: ModelFolder, *, dtype: Any, variant: str | None = None) -> Any:
+    """Load the text-to-image pipeline of a folder with every weight accounted for.
+
+    Args:
+        model: The folder, with its `model_index.json`.
+        dtype: torch dtype of the weights.
+        variant: File variant, such as "fp16"; None for the plain files.
+
+    Returns:
+        A diffusers pipeline on the CPU.
+
+    Raises:
+        WeightsError: The folder is no pipeline, weights are missing or truncated, or would be dropped.
+    """
+    from diffusers import AutoPipelineForText2Image, DiffusionPipeline
+
+    index = _read_index(model.path)
+    components: dict[str, Any] = {}
+    for name, entry in index.items():
+        if name.startswith("_") or not (isinstance(entry, list) and len(entry) == 2 and entry[0]):
+            continue
+        cls = _component_class(entry[0], entry[1], name, model.path)
+        if hasattr(cls, "from_pretrained") and _has_weights(model.path / name):
+            components[name] = _load_component(cls, model.path / name, dtype, variant)
+    try:
+        pipeline = DiffusionPipeline.from_pretrained(
+            str(model.path), torch_dtype=dtype, local_files_only=True, **components
+        )
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise WeightsError(
+            f"diffusers cannot load this pipeline: {_first_line(error)}",
+            where=str(model.path),
+            fix="check that the folder is a whole text-to-image pipeline of diffusers",
+        ) from error
+    if "prompt" not in _call_names(pipeline):
+        pipeline = AutoPipelineForText2Image.from_pipe(pipeline)
+    return pipeline
+
+
+def _read_index(path: Path) -> dict[str, Any]:
+    file = path / "model_index.json"
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise WeightsError(
+            "is no diffusers pipeline: it has no model_index.json",
+            where=str(path),
+            fix="give the folder of a whole pipeline, not of one of its components",
+        ) from error
+    except (OSError, ValueError) as error:
+        raise WeightsError(
+            f"cannot be read: {_first_line(error)}", where=str(file), fix="download the model again"
+        ) from error
+    return values if isinstance(values, dict) else {}
+
+
+def _component_class(library: str, name: str, component: str, path: Path) -> Any:
+    try:
+        module = importlib.import_module(library if library in ("diffusers", "transformers") else f"diffusers.{library}")
+        return getattr(module, name)
+    except (ImportError, AttributeError):
+        pass
+    try:
+        # model_index.json names a class of one of diffusers' pipelines by the pipeline's folder.
+        return getattr(importlib.import_module(f"diffusers.pipelines.{library}"), name)
+    except (ImportError, AttributeError) as error:
+        raise WeightsError(
+            f"its component '{component}' is a {library}.{name}, which the installed diffusers does not have",
+            where=str(path),
+            fix="choose a pipeline of stock diffusers classes, or a generator made for this model",
+        ) from error
+
+
+def _has_weights(folder: Path) -> bool:
+    return any(folder.glob("*.safetensors")) or any(folder.glob("*.bin"))
+
+
+def _load_component(cls: Any, folder: Path, dtype: Any, variant: str | None) -> Any:
+    from safetensors import SafetensorError
+
+    options: dict[str, Any] = {"output_loading_info": True, "local_files_only": True}
+    # diffusers and transformers name the dtype differently; both refuse pickles with code in them.
+    diffusers_class = cls.__module__.startswith("diffusers")
+    options["torch_dtype" if diffusers_class else "dtype"] = dtype
+    if variant is not None:
+        options["variant"] = variant
+    if diffusers_class:
+        options["low_cpu_mem_usage"] = False
+    try:
+        component, report = cls.from_pretrained(str(folder), **options)
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        raise WeightsError(
+            f"weights cannot be loaded: {_first_line(error)}", where=str(folder), fix="download the model again, whole"
+        ) from error
+    _refuse_partial(cls, folder, report)
+    return component
+
+
+def _refuse_partial(cls: Any, folder: Path, report: dict[str, Any]) -> None:
+    """Raise if the checkpoint has tensors that the class ignores, or lacks some that it needs."""
+    faults = []
+    for kind, sentence in (
+        ("unexpected_keys", "would be dropped"),
+        ("missing_keys", "are missing and would be random"),
+        ("mismatched_keys", "have another shape"),
+    ):
+        found = [key if isinstance(key, str) else key[0] for key in report.get(kind) or ()]
+        keys = sorted(key for key in found if not _NOT_WEIGHTS.search(key))
+        if keys:
+            more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
+            faults.append(f"{len(keys)} tensors {sentence}: {', '.join(keys[:3])}{more}")
+    if faults:
+        raise WeightsError(
+            f"{cls.__name__} does not fit these weights: {'; '.join(faults)}",
+            where=str(folder),
+            fix="use the generator made for this model; loading it in part would give other images",
+        )
+
+
+def _call_names(pipeline: Any) -> set[str]:
+    import inspect
+
+    return set(inspect.signature(type(pipeline).__call__).parameters)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,122 @@
+"""Find a model by name and say exactly which weights it is."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from synrs_data import files
+from synrs_data.errors import WeightsError
+from synrs_data.resources import embedded_models, suggestion
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
+_DESCRIBES = ("config.json", "model_index.json", "_config.json", "tokenizer.json", "vocab.json", "merges.txt")
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """A model on this machine.
+
+    Attributes:
+        name: What the recipe calls it.
+        path: Its folder.
+        revision: "embedded", "local", or the Hub's commit.
+        card: The YAML metadata of its README.md, empty if it has none.
+    """
+
+    name: str
+    path: Path
+    revision: str
+    card: dict[str, Any]
+
+    @property
+    def license(self) -> str:
+        """Licence as the card states it, "unknown" where it states none."""
+        value = self.card.get("license", "unknown")
+        return str(self.card.get("license_name", value) if value == "other" else value)
+
+    def files(self) -> list[Path]:
+        """Return weights, configurations and tokenizers, sorted: what decides the model's output."""
+        found = (path for path in self.path.rglob("*") if path.is_file())
+        return sorted(path for path in found if path.suffix in _WEIGHTS or path.name.endswith(_DESCRIBES))
+
+    def sha256(self) -> str:
+        """Return a digest over the names and contents of `files()`.
+
+        Raises:
+            WeightsError: The folder has no weights.
+        """
+        found = self.files()
+        if not any(path.suffix in _WEIGHTS for path in found):
+            raise WeightsError(
+                "the folder has no weights", where=str(self.path), fix="download the model again, whole"
+            )
+        lines = (f"{path.relative_to(self.path).as_posix()} {files.sha256(path)}\n" for path in found)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def locate(name: str, *, revision: str | None = None, patterns: list[str] | None = None) -> ModelFolder:
+    """Find a model: an embedded name, a folder, `models/ORG/REPO` below the working folder, or a Hub id.
+
+    The Hub is asked only for a Hub id that is nowhere on this machine, which is what naming one asks for;
+    with `HF_HUB_OFFLINE=1` only its cache is.
+
+    Args:
+        name: Embedded name, path or Hub id.
+        revision: Branch, tag or commit of a Hub id.
+        patterns: Which files of a Hub repository are needed; None for those that `files()` lists.
+
+    Raises:
+        WeightsError: There is no such model, or the Hub does not give it.
+    """
+    embedded = embedded_models()
+    if name in embedded:
+        return _folder(name, embedded[name], "embedded")
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _folder(path.resolve().name, path.resolve(), "local")
+    if path.exists():
+        raise WeightsError("is a file, not a model folder", where=name, fix="give the folder that holds the model")
+    if not _HUB_ID.fullmatch(name):
+        raise WeightsError(
+            f"there is no model '{name}': no folder of that path, no embedded model of that name",
+            fix=suggestion(name, embedded, what="embedded model") + ", or a folder, or a Hub id ORG/REPO",
+        )
+    offline = Path("models") / name
+    if offline.is_dir():
+        return _folder(name, offline.resolve(), "local")
+    return _from_hub(name, revision, patterns)
+
+
+def _from_hub(name: str, revision: str | None, patterns: list[str] | None) -> ModelFolder:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    wanted = patterns or [f"*{ending}" for ending in (".safetensors", *_DESCRIBES)]
+    try:
+        path = Path(snapshot_download(name, revision=revision, allow_patterns=[*wanted, "README.md"]))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise WeightsError(
+            f"the Hub does not give this model: {reason}",
+            where=f"{name}@{revision or 'main'}",
+            fix=f"check the id and your access (`hf auth login`), or put the folder at models/{name}",
+        ) from error
+    return _folder(name, path, path.name)
+
+
+def _folder(name: str, path: Path, revision: str) -> ModelFolder:
+    card = path / "README.md"
+    text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
+    match = re.match(r"---\s*\n(.*?)\n---", text, flags=re.DOTALL)
+    try:
+        values = yaml.safe_load(match.group(1)) if match else {}
+    except yaml.YAMLError:
+        values = {}
+    return ModelFolder(name, path, revision, values if isinstance(values, dict) else {})

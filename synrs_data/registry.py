@@ -1,0 +1,75 @@
+"""Methods by name: generators, caption strategies and filters, ours and those of installed plugins.
+
+A name maps to `module:attribute` and is imported when it is used, so that listing or checking a recipe
+imports no torch. Third parties register by the entry-point groups `synrs_data.generators`,
+`synrs_data.captions` and `synrs_data.filters`; a plugin cannot take one of our names.
+"""
+
+from __future__ import annotations
+
+import importlib
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel
+
+from synrs_data.errors import MissingExtraError, RecipeError
+from synrs_data.resources import suggestion
+
+Kind = Literal["generators", "captions", "filters"]
+
+BUILTIN: dict[Kind, dict[str, str]] = {
+    "generators": {"diffusers": "synrs_data.generators.diffusion:DiffusersGenerator"},
+    "captions": {
+        "class-template": "synrs_data.captions.class_template:ClassTemplate",
+        "language-enhancement": "synrs_data.captions.language_enhancement:LanguageEnhancement",
+        "from-file": "synrs_data.captions.from_file:FromFile",
+    },
+    "filters": {
+        "clip-agreement": "synrs_data.filters.clip_agreement:ClipAgreement",
+        "clip-score": "synrs_data.filters.clip_score:ClipScore",
+        "quality": "synrs_data.filters.quality:Quality",
+        "near-duplicate": "synrs_data.filters.near_duplicate:NearDuplicate",
+        "leak": "synrs_data.filters.leak:Leak",
+    },
+}
+
+
+class Method(Protocol):
+    """What every registered class has: a pydantic model of its options, importable without torch."""
+
+    Options: type[BaseModel]
+
+
+@cache
+def targets(kind: Kind) -> dict[str, str]:
+    """Return name -> `module:attribute` of every method of a kind, ours first, plugins after."""
+    found = dict(BUILTIN[kind])
+    for point in sorted(entry_points(group=f"synrs_data.{kind}"), key=lambda point: point.name):
+        found.setdefault(point.name, point.value)
+    return found
+
+
+@cache
+def lookup(kind: Kind, name: str) -> Any:
+    """Import and return the class registered under `name`.
+
+    Raises:
+        RecipeError: No such method, or a plugin that cannot be imported.
+    """
+    known = targets(kind)
+    if name not in known:
+        raise RecipeError(
+            f"unknown method '{name}' of {kind}", fix=suggestion(name, list(known), what=f"method of {kind}")
+        )
+    module, _, attribute = known[name].partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except MissingExtraError:
+        raise
+    except (ImportError, AttributeError) as error:
+        raise RecipeError(
+            f"the method '{name}' of {kind} cannot be imported from {known[name]}: {error}",
+            fix="re-install the package that brings it",
+        ) from error

@@ -1,0 +1,86 @@
+"""The values that flow: captions, requests to a generator, and the provenance of a sample."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from synrs_data.geo import GeoRecord
+
+TRAINED_ALGORITHMIC_MEDIA = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+"""IPTC's term for media made by a trained model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """One caption of the caption book.
+
+    Attributes:
+        text: The caption; it is also the prompt.
+        label: Index in the recipe's label set.
+        source: What it was made from: a template, a grammar, a model or a line of a file.
+        geo: Geo-metadata of the imagined scene.
+    """
+
+    text: str
+    label: int
+    source: str
+    geo: GeoRecord = field(default_factory=GeoRecord)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One image that a generator shall make.
+
+    Attributes:
+        prompt: What to paint.
+        label: Index in the recipe's label set.
+        seed: Seed of this image alone, 0 to 2**63 - 1.
+        geo: Geo-metadata, for generators that take it.
+    """
+
+    prompt: str
+    label: int
+    seed: int
+    geo: GeoRecord
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratorIdentity:
+    """What made an image, as far as it is the same for every image of a build.
+
+    Attributes:
+        model: Name, folder name or Hub id of the model.
+        revision: Commit of the Hub, "embedded" or "local".
+        sha256: Digest over the weight files.
+        family: The kind of model, such as the pipeline's class.
+        scheduler: Class of the scheduler.
+        steps: Number of inference steps.
+        guidance_scale: Strength of classifier-free guidance.
+        negative_prompt: What every image was to avoid; empty for nothing.
+        license: Licence of the weights as its card states it, "unknown" where it states none.
+        parameters: What else shaped the image, by name.
+    """
+
+    model: str
+    revision: str
+    sha256: str
+    family: str
+    scheduler: str
+    steps: int
+    guidance_scale: float
+    negative_prompt: str
+    license: str
+    parameters: dict[str, Any]
+
+
+def sample_key(index: int) -> str:
+    """Return the key of candidate `index`: digits only, because a key ends at its first dot."""
+    return f"{index:09d}"
+
+
+def sample_seed(recipe_seed: int, shard: int, index: int) -> int:
+    """Return the seed of sample `index` of a shard: 63 bits of blake2b, so that it fits a signed integer."""
+    digest = hashlib.blake2b(f"{recipe_seed}/{shard}/{index}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1

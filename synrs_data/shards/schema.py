@@ -1,0 +1,93 @@
+"""The fields of a sample and the types of its JSON record.
+
+Readers of WebDataset infer types from the first five samples and drop or cast what comes later, so every
+record has every key with one fixed type, and the dataset card declares the same types.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from synrs_data.vocabulary import LabelSet
+
+RECORD: dict[str, type] = {
+    "key": str,
+    "task": str,
+    "label": int,
+    "label_name": str,
+    "caption": str,
+    "caption_source": str,
+    "prompt": str,
+    "negative_prompt": str,
+    "seed": int,
+    "shard": int,
+    "index": int,
+    "generator": str,
+    "model": str,
+    "model_revision": str,
+    "model_sha256": str,
+    "model_license": str,
+    "pipeline": str,
+    "scheduler": str,
+    "steps": int,
+    "guidance_scale": float,
+    "parameters": str,
+    "geo": str,
+    "derived_from": str,
+    "width": int,
+    "height": int,
+    "license": str,
+    "synthetic": bool,
+    "digital_source_type": str,
+    "recipe": str,
+    "recipe_fingerprint": str,
+    "software": str,
+    "scores": dict,
+}
+"""Keys and types of a scene-caption sample's JSON; `parameters` and `geo` are JSON texts, `scores` numbers.
+
+A recipe without filters has no `scores`: Arrow has no use for an object without keys.
+"""
+
+_DTYPES = {str: "string", int: "int64", float: "float64", bool: "bool"}
+
+
+def fields_of(image_format: str) -> tuple[str, ...]:
+    """Return the fields that every scene-caption sample has."""
+    return (image_format, "txt", "cls", "json")
+
+
+def check_record(record: Any, scores: list[str]) -> list[str]:
+    """Return what is wrong with a record, one sentence a fault."""
+    if not isinstance(record, dict):
+        return ["the JSON is no object"]
+    expected = {key: kind for key, kind in RECORD.items() if key != "scores" or scores}
+    faults = [f"'{key}' is missing" for key in expected if key not in record]
+    faults += [f"'{key}' is unknown" for key in record if key not in expected]
+    for key, kind in expected.items():
+        # bool is a subclass of int in Python, not in Arrow.
+        if key in record and type(record[key]) is not kind:
+            faults.append(f"'{key}' is {type(record[key]).__name__}, not {kind.__name__}")
+    found = record.get("scores")
+    if isinstance(found, dict):
+        if list(found) != scores:
+            faults.append(f"'scores' has {', '.join(found) or 'nothing'}, not {', '.join(scores) or 'nothing'}")
+        faults += [f"score '{key}' is no number" for key, value in found.items() if type(value) is not float]
+    return faults
+
+
+def features(labels: LabelSet, image_format: str, scores: list[str]) -> list[dict[str, Any]]:
+    """Return the features of a sample as the YAML of a dataset card declares them."""
+    struct: list[dict[str, Any]] = [
+        {"name": key, "dtype": _DTYPES[kind]} for key, kind in RECORD.items() if key != "scores"
+    ]
+    if scores:
+        struct.append({"name": "scores", "struct": [{"name": name, "dtype": "float64"} for name in scores]})
+    names = {str(index): name for index, name in enumerate(labels.names)}
+    return [
+        {"name": "__key__", "dtype": "string"},
+        {"name": image_format, "dtype": "image"},
+        {"name": "txt", "dtype": "string"},
+        {"name": "cls", "dtype": {"class_label": {"names": names}}},
+        {"name": "json", "struct": struct},
+    ]
