@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from synrs_data.sample import Caption
 from synrs_data.vocabulary import LabelSet
 
-OptionsT = TypeVar("OptionsT", bound=BaseModel, contravariant=True)
+OptionsT = TypeVar("OptionsT", bound=BaseModel, covariant=True)
 
 
 class CaptionStrategy(Protocol[OptionsT]):
