@@ -8,22 +8,20 @@ interleaves them: label 0, label 1, ..., label 0, ...
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol
 
 from pydantic import BaseModel
 
 from synrs_data.sample import Caption
 from synrs_data.vocabulary import LabelSet
 
-OptionsT = TypeVar("OptionsT", bound=BaseModel, covariant=True)
 
-
-class CaptionStrategy(Protocol[OptionsT]):
+class CaptionStrategy(Protocol):
     """Writes the captions of a build."""
 
     Options: ClassVar[type[BaseModel]]
 
-    def __init__(self, options: OptionsT) -> None: ...
+    def __init__(self, options: Any) -> None: ...
 
     def inputs(self) -> list[Path]:
         """Return the files whose contents decide the captions; their digests enter the fingerprint.

@@ -144,7 +144,8 @@ def load_grammar(name: str) -> Grammar:
     contents = read_yaml(path)
     try:
         if isinstance(contents, dict) and isinstance(contents.get("rules"), dict):
-            for file, keys in zip(included, contents.get("include", {}).values(), strict=True):
+            keys_of = contents["include"].values() if included else ()
+            for file, keys in zip(included, keys_of, strict=True):
                 contents["rules"] = {**_lists_of(file, keys), **contents["rules"]}
         return Grammar.model_validate(contents)
     except ValidationError as error:

@@ -31,7 +31,9 @@ def tiny_t5(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from transformers import PreTrainedTokenizerFast, T5Config, T5ForConditionalGeneration
 
     folder = tmp_path_factory.mktemp("tiny-t5")
-    names = "forest river residential buildings beside near under with over the small large green blue road field"
+    names = (
+        "forest river residential buildings beside near under with over the small large green blue road field"
+    )
     words = ["<pad>", "</s>", "<unk>", "a", *names.split(), *(f"word{i}" for i in range(10))]
     core = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
     core.pre_tokenizer = pre_tokenizers.Whitespace()

@@ -49,7 +49,9 @@ def test_the_seed_changes_nothing(three_labels: LabelSet) -> None:
 
 
 def test_the_published_prompt_of_strategy_b_is_written_for_eurosat() -> None:
-    book = ClassTemplate(ClassTemplateOptions(templates="he2023-eurosat")).write(load_label_set("eurosat"), seed=0)
+    book = ClassTemplate(ClassTemplateOptions(templates="he2023-eurosat")).write(
+        load_label_set("eurosat"), seed=0
+    )
     assert [caption.text for caption in book[:2]] == [
         "a centered satellite photo of annual crop land.",
         "a centered satellite photo of a forest.",

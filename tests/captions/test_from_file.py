@@ -19,7 +19,12 @@ ROW = '{"caption": "a wide river.", "label": "River"}'
 
 
 def book(
-    folder: Path, contents: str | bytes, labels: LabelSet, *, name: str = "captions.jsonl", label: str | None = None
+    folder: Path,
+    contents: str | bytes,
+    labels: LabelSet,
+    *,
+    name: str = "captions.jsonl",
+    label: str | None = None,
 ) -> list[Caption]:
     path = folder / name
     path.write_bytes(contents.encode() if isinstance(contents, str) else contents)
@@ -51,10 +56,10 @@ def test_rows_keep_their_order_label_line_and_geo_metadata(tmp_path: Path, three
     ]
 
 
-def test_csv_holds_quoted_commas_line_breaks_and_empty_geo_cells(tmp_path: Path, three_labels: LabelSet) -> None:
-    contents = (
-        'label,caption,lon,lat\r\nRiver,"a river, wide",,\r\n\r\nForest,"a dense\nforest",8,47\r\nForest,"say ""hi""",,\r\n'
-    )
+def test_csv_holds_quoted_commas_line_breaks_and_empty_geo_cells(
+    tmp_path: Path, three_labels: LabelSet
+) -> None:
+    contents = 'label,caption,lon,lat\r\nRiver,"a river, wide",,\r\n\r\nForest,"a dense\nforest",8,47\r\nForest,"say ""hi""",,\r\n'
     captions = book(tmp_path, contents, three_labels, name="mine.CSV")
     assert [(caption.text, caption.label, caption.source) for caption in captions] == [
         ("a river, wide", 1, "file:mine.CSV#2"),
@@ -77,7 +82,9 @@ def test_one_label_serves_a_file_without_labels(tmp_path: Path, three_labels: La
     assert [caption.label for caption in captions] == [2, 2]
 
 
-def test_a_constant_label_that_the_file_contradicts_is_refused(tmp_path: Path, three_labels: LabelSet) -> None:
+def test_a_constant_label_that_the_file_contradicts_is_refused(
+    tmp_path: Path, three_labels: LabelSet
+) -> None:
     with pytest.raises(CaptionError, match="'River' beside the constant 'Forest'"):
         book(tmp_path, ROW, three_labels, label="Forest")
 
@@ -144,7 +151,10 @@ def test_a_caption_of_a_hundred_thousand_letters_is_refused_with_its_line(
     name: str, tmp_path: Path, three_labels: LabelSet
 ) -> None:
     long = "x" * 100_000
-    rows = {"a.jsonl": json.dumps({"caption": long, "label": "River"}), "a.csv": f"caption,label\n{long},River\n"}
+    rows = {
+        "a.jsonl": json.dumps({"caption": long, "label": "River"}),
+        "a.csv": f"caption,label\n{long},River\n",
+    }
     message = failure(tmp_path, rows[name], three_labels, name=name)
     assert "100,000 characters, over 2,000" in message
     assert f"{name}, line {1 if name == 'a.jsonl' else 2}" in message
@@ -163,7 +173,9 @@ def test_a_caption_of_the_greatest_length_is_kept(tmp_path: Path, three_labels: 
         (lambda path: path.mkdir(), "is a folder"),
     ],
 )
-def test_a_missing_file_and_a_folder_are_told_before_the_build(make: object, told: str, tmp_path: Path) -> None:
+def test_a_missing_file_and_a_folder_are_told_before_the_build(
+    make: object, told: str, tmp_path: Path
+) -> None:
     path = tmp_path / "captions.jsonl"
     assert callable(make)
     make(path)
