@@ -61,7 +61,9 @@ class ImageFormat(Model):
     """How images are encoded."""
 
     format: Literal["jpg", "png", "webp"] = Field("jpg", description="Extension of the image field.")
-    quality: int = Field(95, ge=1, le=100, description="Quality of jpg, and of webp below 100; 100 is lossless webp.")
+    quality: int = Field(
+        95, ge=1, le=100, description="Quality of jpg, and of webp below 100; 100 is lossless webp."
+    )
 
 
 class Threshold(Model):
@@ -75,7 +77,9 @@ class Quota(Model):
     """How many samples of each label are packed."""
 
     min: int = Field(0, ge=0, description="Fewer accepted candidates of a label than this are an error.")
-    max: int | None = Field(None, ge=1, description="At most so many of a label are packed, the best by `rank_by`.")
+    max: int | None = Field(
+        None, ge=1, description="At most so many of a label are packed, the best by `rank_by`."
+    )
 
 
 class Selection(Model):
@@ -89,15 +93,19 @@ class Selection(Model):
         None,
         ge=0,
         le=16,
-        description="Two images whose 64-bit perceptual hashes differ in at most so many bits are one; null keeps both.",
+        description="Images whose 64-bit perceptual hashes differ in at most so many bits are one; null keeps all.",
     )
     rank_by: str | None = Field(
-        None, description="Score column by which quotas, top_k and near-duplicates keep the highest; null: by key."
+        None,
+        description="Score column by which quotas, top_k and near-duplicates keep the highest; null: by key.",
     )
-    per_label: Quota = Field(default_factory=Quota, description="Quota of each label.")
-    top_k: int | None = Field(None, ge=1, description="At most so many samples in all, the best by `rank_by`.")
+    per_label: Quota = Field(default_factory=lambda: Quota(), description="Quota of each label.")
+    top_k: int | None = Field(
+        None, ge=1, description="At most so many samples in all, the best by `rank_by`."
+    )
     splits: dict[str, float] = Field(
-        default_factory=lambda: {"train": 1.0}, description="Share of each split; a sample's split is a hash of its key."
+        default_factory=lambda: {"train": 1.0},
+        description="Share of each split; a sample's split is a hash of its key.",
     )
     samples_per_shard: int = Field(1000, ge=1, description="Largest number of samples in a packed shard.")
 
@@ -126,12 +134,14 @@ class Recipe(Model):
     seed: int = Field(0, ge=0, lt=2**63, description="The only source of randomness.")
     labels: str = Field(description="Label set: the name of a shipped one or a path.")
     candidates: int = Field(ge=1, lt=10**9, description="How many images are generated.")
-    shard_size: int = Field(256, ge=1, description="Candidates in one generated shard, the unit of work and resume.")
+    shard_size: int = Field(
+        256, ge=1, description="Candidates in one generated shard, the unit of work and resume."
+    )
     captions: MethodSpec = Field(description="Caption strategy and its options.")
     generator: MethodSpec = Field(description="Generator and its options.")
     filters: tuple[MethodSpec, ...] = Field((), description="Scores computed for every candidate.")
-    image: ImageFormat = Field(default_factory=ImageFormat, description="How images are encoded.")
-    select: Selection = Field(default_factory=Selection, description="The selection part.")
+    image: ImageFormat = Field(default_factory=lambda: ImageFormat(), description="How images are encoded.")
+    select: Selection = Field(default_factory=lambda: Selection(), description="The selection part.")
 
     def generation_part(self) -> dict[str, Any]:
         """Return all that decides the candidates, as plain values."""
@@ -159,7 +169,9 @@ def load_recipe(name: str | Path, overrides: list[str] | None = None) -> Recipe:
     path = find(str(name), recipes(), what="recipe")
     values = read_yaml(path)
     if not isinstance(values, dict):
-        raise RecipeError("a recipe is a mapping of keys to values", where=str(path), fix="see `synrs-data list recipes`")
+        raise RecipeError(
+            "a recipe is a mapping of keys to values", where=str(path), fix="see `synrs-data list recipes`"
+        )
     for text in overrides or []:
         override(values, text)
     return complete(values, folder=path.resolve().parent, where=str(path))
@@ -181,10 +193,15 @@ def complete(values: dict[str, Any], *, folder: Path, where: str) -> Recipe:
     except ValidationError as error:
         raise RecipeError(explain(error, Recipe), where=where, fix="correct the recipe") from error
     labels = str(folder / recipe.labels) if (folder / recipe.labels).is_file() else recipe.labels
-    filters = [_complete_method("filters", spec, folder, where, f"filters.{i}") for i, spec in enumerate(recipe.filters)]
+    filters = [
+        _complete_method("filters", spec, folder, where, f"filters.{i}")
+        for i, spec in enumerate(recipe.filters)
+    ]
     repeated = {spec.method for spec in filters if [other.method for other in filters].count(spec.method) > 1}
     if repeated:
-        raise RecipeError(f"filters appear twice: {', '.join(sorted(repeated))}", where=where, fix="keep one of each")
+        raise RecipeError(
+            f"filters appear twice: {', '.join(sorted(repeated))}", where=where, fix="keep one of each"
+        )
     return recipe.model_copy(
         update={
             "labels": labels,
@@ -200,7 +217,7 @@ def score_columns(filters: Sequence[MethodSpec], labels: LabelSet) -> dict[str, 
     """Return name and meaning of every score column of a completed recipe's filters, in order."""
     columns: dict[str, str] = {}
     for spec in filters:
-        columns |= lookup("filters", spec.method)(method_options("filters", spec), labels).columns
+        columns |= dict(lookup("filters", spec.method)(method_options("filters", spec), labels).columns)
     return columns
 
 
@@ -217,7 +234,9 @@ def override(values: dict[str, Any], text: str) -> None:
     """
     path, equals, value = text.partition("=")
     if not equals or not path:
-        raise RecipeError(f"`--set {text}` has no value", fix="write `--set key=value`, for example `--set seed=7`")
+        raise RecipeError(
+            f"`--set {text}` has no value", fix="write `--set key=value`, for example `--set seed=7`"
+        )
     try:
         parsed = yaml.safe_load(value)
     except yaml.YAMLError as error:
@@ -225,12 +244,11 @@ def override(values: dict[str, Any], text: str) -> None:
     here: Any = values
     *parents, last = path.split(".")
     for part in parents:
-        if isinstance(here, list):
-            here = here[_position(part, here, text)]
-        else:
-            here = here.setdefault(part, {})
+        here = here[_position(part, here, text)] if isinstance(here, list) else here.setdefault(part, {})
         if not isinstance(here, dict | list):
-            raise RecipeError(f"`--set {text}`: '{part}' has no keys below it", fix="see the recipe for its keys")
+            raise RecipeError(
+                f"`--set {text}`: '{part}' has no keys below it", fix="see the recipe for its keys"
+            )
     if isinstance(here, list):
         here[_position(last, here, text)] = parsed
     else:
@@ -245,7 +263,10 @@ def generation_fingerprint(recipe: Recipe, digests: dict[str, str]) -> str:
         digests: sha256 of the contents that stand for excluded paths: captions, weights, label set.
     """
     values = recipe.model_dump(mode="json", exclude={"title", "description", "labels", "select"})
-    methods: list[tuple[Kind, dict[str, Any]]] = [("captions", values["captions"]), ("generators", values["generator"])]
+    methods: list[tuple[Kind, dict[str, Any]]] = [
+        ("captions", values["captions"]),
+        ("generators", values["generator"]),
+    ]
     methods += [("filters", spec) for spec in values["filters"]]
     for kind, spec in methods:
         for name in _path_options(lookup(kind, spec["method"]).Options):
@@ -277,7 +298,9 @@ def _fingerprint(values: dict[str, Any]) -> str:
 
 def _position(part: str, items: list[Any], text: str) -> int:
     if not part.isdigit() or int(part) >= len(items):
-        raise RecipeError(f"`--set {text}`: '{part}' is no position in a list of {len(items)}", fix="count from 0")
+        raise RecipeError(
+            f"`--set {text}`: '{part}' is no position in a list of {len(items)}", fix="count from 0"
+        )
     return int(part)
 
 
@@ -292,12 +315,16 @@ def _complete_method(kind: Kind, spec: MethodSpec, folder: Path, where: str, key
     except ValidationError as error:
         sentence = explain(error, cls.Options)
         raise RecipeError(
-            f"'{key}' ({spec.method}): {sentence}", where=where, fix=f"`synrs-data list {kind}` shows the options"
+            f"'{key}' ({spec.method}): {sentence}",
+            where=where,
+            fix=f"`synrs-data list {kind}` shows the options",
         ) from error
     return MethodSpec(method=spec.method, **checked.model_dump(mode="json"))
 
 
-def _complete_selection(select: Selection, filters: list[MethodSpec], labels: LabelSet, where: str) -> Selection:
+def _complete_selection(
+    select: Selection, filters: list[MethodSpec], labels: LabelSet, where: str
+) -> Selection:
     """Write out the thresholds and the near-duplicate distance that the filters bring."""
     thresholds: dict[str, Threshold | None] = {}
     for spec in filters:

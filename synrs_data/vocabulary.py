@@ -123,7 +123,9 @@ def read_yaml(path: Path) -> Any:
         place = getattr(error, "problem_mark", None)
         line = f", line {place.line + 1}" if place is not None else ""
         reason = getattr(error, "problem", None) or getattr(error, "strerror", None) or str(error)
-        raise RecipeError(f"cannot be read as YAML: {reason}{line}", where=str(path), fix="correct the file") from error
+        raise RecipeError(
+            f"cannot be read as YAML: {reason}{line}", where=str(path), fix="correct the file"
+        ) from error
 
 
 def load_yaml(path: Path, model: type[FileT]) -> FileT:

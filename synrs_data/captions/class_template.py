@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
+from synrs_data.recipe import path_option
 from synrs_data.sample import Caption
 from synrs_data.vocabulary import LabelSet, load_template_set, template_set_path
 
@@ -16,7 +17,7 @@ class ClassTemplateOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    templates: str = Field("rs-basic", min_length=1, description="Template set, by shipped name or path.")
+    templates: str = path_option("rs-basic", description="Template set, by shipped name or path.")
 
 
 class ClassTemplate:

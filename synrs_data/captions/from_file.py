@@ -15,6 +15,7 @@ from synrs_data.captions.cleaning import MAX_CHARACTERS, one_line
 from synrs_data.errors import CaptionError
 from synrs_data.geo import GEO_FIELDS, geo_record
 from synrs_data.resources import suggestion
+from synrs_data.recipe import path_option
 from synrs_data.sample import Caption
 from synrs_data.vocabulary import LabelSet
 
@@ -29,9 +30,7 @@ class FromFileOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    path: str = Field(
-        min_length=1, description="Captions file, .jsonl or .csv in UTF-8, relative to the recipe's folder."
-    )
+    path: str = path_option(description="Captions file, .jsonl or .csv in UTF-8.")
     label: str | None = Field(
         None, description="Name of the label of every caption, for a file without a column 'label'."
     )

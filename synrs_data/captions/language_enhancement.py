@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from synrs_data.captions.grammar import GrammarSentences, grammar_files, load_grammar
 from synrs_data.captions.text_model import Sampling, TextModelSentences, model_files, model_folder
 from synrs_data.errors import CaptionError
+from synrs_data.recipe import path_option
 from synrs_data.sample import Caption
 from synrs_data.vocabulary import Label, LabelSet
 
@@ -43,10 +44,10 @@ class LanguageEnhancementOptions(BaseModel):
     max_draws_factor: int = Field(
         20, ge=1, le=1_000, description="Give up after this many draws for each sentence that was asked for."
     )
-    grammar: str = Field(
+    grammar: str = path_option(
         "remote-sensing", description="Grammar, by shipped name or path; for backend 'grammar'."
     )
-    model: str | None = Field(None, description="Folder or Hub id of the model; for backend 'text-model'.")
+    model: str | None = path_option(None, description="Folder or Hub id of the model; for backend 'text-model'.")
     revision: str | None = Field(None, description="Commit, branch or tag of a model on the Hub.")
     temperature: float = Field(1.0, gt=0, le=10, description="Of the text model: above 1 for more variety.")
     top_p: float = Field(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,6 @@ from synrs_data.vocabulary import LabelSet
 
 Scores = dict[str, Sequence[float] | Sequence[str]]
 """Columns of one value a candidate: finite numbers, or texts such as perceptual hashes."""
-
-OptionsT = TypeVar("OptionsT", bound=BaseModel, contravariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +42,14 @@ class Batch:
         return self._features[model, weights]
 
 
-class Filter(Protocol[OptionsT]):
+class Filter(Protocol):
     """Scores candidates."""
 
     Options: ClassVar[type[BaseModel]]
-    columns: ClassVar[dict[str, str]]
+    columns: Mapping[str, str]
     """Name and meaning of every column, in order."""
 
-    def __init__(self, options: OptionsT, labels: LabelSet) -> None: ...
+    def __init__(self, options: Any, labels: LabelSet) -> None: ...
 
     def thresholds(self) -> dict[str, Threshold]:
         """Return the ranges that are accepted unless the recipe says otherwise."""
@@ -76,6 +74,7 @@ class EncoderOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str = path_option(
-        "eurosat-tiny-clip", description="Embedded encoder, open_clip folder, Hub id, or open_clip architecture."
+        "eurosat-tiny-clip",
+        description="Embedded encoder, open_clip folder, Hub id, or open_clip architecture.",
     )
     weights: str = path_option("", description="File of weights, for an architecture; empty otherwise.")

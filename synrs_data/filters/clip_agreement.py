@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import numpy as np
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from synrs_data.filters.base import Batch, EncoderOptions, Scores
 from synrs_data.models.encoder import Features, encoder_digest, load_encoder
@@ -14,7 +17,9 @@ from synrs_data.vocabulary import LabelSet, load_template_set
 class ClipAgreementOptions(EncoderOptions):
     """Options of `clip-agreement`."""
 
-    templates: str = path_option("rs-basic", description="Template set of the class prompts; averaged a class.")
+    templates: str = path_option(
+        "rs-basic", description="Template set of the class prompts; averaged a class."
+    )
     logit_scale: float | None = Field(
         None, gt=0, description="Factor of the cosines before the softmax; null takes the encoder's own."
     )
@@ -26,8 +31,8 @@ class ClipAgreement:
     A class's text feature is the mean of its normalised prompt features, normalised again.
     """
 
-    Options = ClipAgreementOptions
-    columns = {
+    Options: ClassVar[type[BaseModel]] = ClipAgreementOptions
+    columns: Mapping[str, str] = {
         "clip_agreement_p": "probability of the label among all labels, 0 to 1",
         "clip_agreement_top": "1 if the label is the most probable one, else 0",
     }
@@ -44,7 +49,9 @@ class ClipAgreement:
     def digest(self) -> str:
         """Return the digest of encoder and templates."""
         options = self._options
-        return f"{encoder_digest(options.model, options.weights)}/{load_template_set(options.templates).digest}"
+        return (
+            f"{encoder_digest(options.model, options.weights)}/{load_template_set(options.templates).digest}"
+        )
 
     def score(self, batch: Batch) -> Scores:
         """Return the probability of each image's label, and whether it is the most probable."""
@@ -64,6 +71,8 @@ class ClipAgreement:
         if self._cached is None:
             encoder = load_encoder(self._options.model, self._options.weights, device)
             templates = load_template_set(self._options.templates)
-            means = np.stack([encoder.texts(templates.fill(label)).mean(axis=0) for label in self._labels.labels])
+            means = np.stack(
+                [encoder.texts(templates.fill(label)).mean(axis=0) for label in self._labels.labels]
+            )
             self._cached = means / np.linalg.norm(means, axis=1, keepdims=True)
         return self._cached

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pydantic import BaseModel
 
 from synrs_data.filters.base import Batch, EncoderOptions, Scores
 from synrs_data.models.encoder import encoder_digest, load_encoder
@@ -13,8 +16,8 @@ from synrs_data.vocabulary import LabelSet
 class ClipScore:
     """Cosine of image and caption features (CLIPScore of Hessel et al., EMNLP 2021, without its factor 2.5)."""
 
-    Options = EncoderOptions
-    columns = {"clip_score": "cosine of image and caption features, -1 to 1"}
+    Options: ClassVar[type[BaseModel]] = EncoderOptions
+    columns: Mapping[str, str] = {"clip_score": "cosine of image and caption features, -1 to 1"}
 
     def __init__(self, options: EncoderOptions, labels: LabelSet) -> None:
         self._options = options
@@ -32,4 +35,4 @@ class ClipScore:
         options = self._options
         images = batch.features(options.model, options.weights)
         texts = load_encoder(options.model, options.weights, batch.device).texts(batch.captions)
-        return {"clip_score": np.sum(images * texts, axis=1, dtype=np.float64).tolist()}
+        return {"clip_score": [float(image @ text) for image, text in zip(images, texts, strict=True)]}

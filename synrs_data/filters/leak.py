@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from synrs_data import files
 from synrs_data.errors import UserError
@@ -29,15 +30,19 @@ _AT_ONCE = 64
 class LeakOptions(EncoderOptions):
     """Options of `leak`."""
 
-    real: str = path_option(description="Real images of an evaluation: a folder of images or of WebDataset tars.")
-    embedding: bool = Field(True, description="Compare features of the encoder too, not only perceptual hashes.")
+    real: str = path_option(
+        description="Real images of an evaluation: a folder of images or of WebDataset tars."
+    )
+    embedding: bool = Field(
+        True, description="Compare features of the encoder too, not only perceptual hashes."
+    )
 
 
 class Leak:
     """Nearest real image by perceptual hash and by the cosine of image features."""
 
-    Options = LeakOptions
-    columns = {
+    Options: ClassVar[type[BaseModel]] = LeakOptions
+    columns: Mapping[str, str] = {
         "leak_hash_distance": "bits in which the hash differs from the nearest real image's, 0 to 64",
         "leak_similarity": "cosine of features with the nearest real image, -1 to 1",
     }
@@ -105,7 +110,9 @@ def read_images(source: Path) -> Iterator[NDArray[np.uint8]]:
                     if Path(member.name).suffix.lower() in _IMAGES and (content := tar.extractfile(member)):
                         yield _decode(content, f"{path}:{member.name}")
         except tarfile.TarError as error:
-            raise UserError(f"cannot be read as a tar: {error}", where=str(path), fix="copy it again") from error
+            raise UserError(
+                f"cannot be read as a tar: {error}", where=str(path), fix="copy it again"
+            ) from error
 
 
 def _sources(source: Path) -> list[Path]:
@@ -124,4 +131,6 @@ def _decode(file: object, where: str) -> NDArray[np.uint8]:
     try:
         return np.asarray(PillowImage.open(file).convert("RGB"))  # type: ignore[arg-type]
     except (OSError, UnidentifiedImageError, PillowImage.DecompressionBombError) as error:
-        raise UserError(f"cannot be read as an image: {error}", where=where, fix="remove or replace it") from error
+        raise UserError(
+            f"cannot be read as an image: {error}", where=where, fix="remove or replace it"
+        ) from error

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from pydantic import BaseModel, ConfigDict
 
 from synrs_data.filters.base import Batch, Scores
@@ -19,8 +22,8 @@ class NearDuplicateOptions(BaseModel):
 class NearDuplicate:
     """The 64-bit pHash of an image."""
 
-    Options = NearDuplicateOptions
-    columns = {"near_duplicate_phash": "64-bit perceptual hash, 16 hexadecimal digits"}
+    Options: ClassVar[type[BaseModel]] = NearDuplicateOptions
+    columns: Mapping[str, str] = {"near_duplicate_phash": "64-bit perceptual hash, 16 hexadecimal digits"}
 
     def __init__(self, options: NearDuplicateOptions, labels: LabelSet) -> None: ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,12 +64,12 @@ def close_pairs(hashes: Hashes, distance: int) -> Iterator[NDArray[np.int64]]:
     (pigeonhole), so only hashes that share a band are compared. A pair can be yielded more than once.
     """
     edges = np.linspace(0, 64, distance + 2).astype(int)
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
+    for low, high in pairwise(edges):
         mask = np.uint64(((1 << int(high - low)) - 1) << int(low))
         order = np.argsort(hashes & mask, kind="stable")
         bands = (hashes & mask)[order]
         starts = np.flatnonzero(np.concatenate(([True], bands[1:] != bands[:-1], [True])))
-        for start, end in zip(starts[:-1], starts[1:], strict=True):
+        for start, end in pairwise(starts):
             if end - start > 1:
                 yield from _close_in_group(hashes, np.sort(order[start:end]), distance)
 

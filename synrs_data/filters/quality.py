@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +32,8 @@ class QualityOptions(BaseModel):
 class Quality:
     """Entropy, clipping and flatness of an image, and pyiqa metrics."""
 
-    Options = QualityOptions
-    columns = {
+    Options: ClassVar[type[BaseModel]] = QualityOptions
+    columns: Mapping[str, str] = {
         "quality_entropy": "Shannon entropy of the 256 grey levels in bits, 0 to 8",
         "quality_clipped": "share of pixels at 0 or 255 in every channel, 0 to 1",
         "quality_contrast": "standard deviation of grey levels, 0 to 127.5",
@@ -43,7 +44,7 @@ class Quality:
         self._metrics: dict[str, Any] | None = None
         if options.metrics:
             _check_metrics(options.metrics)
-        self.columns = type(self).columns | {
+        self.columns = dict(type(self).columns) | {
             f"quality_{name.replace('-', '_')}": f"{name} of pyiqa" for name in options.metrics
         }
 
@@ -80,7 +81,7 @@ def _check_metrics(names: tuple[str, ...]) -> None:
         raise MissingExtraError(f"the metric {names[0]}", "iqa")
     import pyiqa
 
-    known = [name for name in pyiqa.list_models(metric_mode="NR")]
+    known = list(pyiqa.list_models(metric_mode="NR"))
     for name in names:
         if name not in known:
             raise RecipeError(
@@ -105,7 +106,8 @@ def _measure(metric: Any, batch: Batch) -> list[float]:
 
 def _grey(image: NDArray[np.uint8]) -> NDArray[np.float64]:
     # Luma weights of ITU-R BT.601.
-    return np.rint(image.astype(np.float64) @ np.array([0.299, 0.587, 0.114]))
+    grey: NDArray[np.float64] = np.rint(image.astype(np.float64) @ np.array([0.299, 0.587, 0.114]))
+    return grey
 
 
 def _entropy(grey: NDArray[np.float64]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +14,13 @@ from synrs_data.sample import GeneratorIdentity, Request
 Image = NDArray[np.uint8]
 """One RGB image, (height, width, 3), 0 to 255."""
 
-OptionsT = TypeVar("OptionsT", bound=BaseModel, contravariant=True)
 
-
-class Generator(Protocol[OptionsT]):
+class Generator(Protocol):
     """Makes images. An instance is cheap until `load`, which only workers call."""
 
     Options: ClassVar[type[BaseModel]]
 
-    def __init__(self, options: OptionsT) -> None: ...
+    def __init__(self, options: Any) -> None: ...
 
     @property
     def batch_size(self) -> int:

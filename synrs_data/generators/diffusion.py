@@ -29,12 +29,16 @@ class DiffusersOptions(BaseModel):
     steps: int | None = Field(None, ge=1, description="Number of inference steps.")
     guidance_scale: float | None = Field(None, ge=0, description="Strength of guidance; 1 switches it off.")
     true_cfg_scale: float | None = Field(
-        None, ge=0, description="Strength of classifier-free guidance in pipelines that call it so (Qwen-Image, Flux)."
+        None,
+        ge=0,
+        description="Strength of classifier-free guidance in pipelines that call it so (Qwen-Image, Flux).",
     )
     width: int | None = Field(None, ge=8, description="Pixels.")
     height: int | None = Field(None, ge=8, description="Pixels.")
     negative_prompt: str = Field("", description="What to avoid.")
-    dtype: Literal["float32", "float16", "bfloat16"] = Field("float32", description="Type of weights and activations.")
+    dtype: Literal["float32", "float16", "bfloat16"] = Field(
+        "float32", description="Type of weights and activations."
+    )
     batch_size: int = Field(8, ge=1, description="Images made together; other batches are other noise.")
     channels_last: bool = Field(False, description="Memory format NHWC of the UNet and VAE.")
     compile: bool = Field(False, description="torch.compile the denoiser: slow first batch, faster after.")
@@ -116,7 +120,9 @@ class DiffusersGenerator:
             default = parameters[name].default if name in parameters else None
             return default if value is None else value
 
-        guidance = effective("true_cfg_scale") if "true_cfg_scale" in self._call else effective("guidance_scale")
+        guidance = (
+            effective("true_cfg_scale") if "true_cfg_scale" in self._call else effective("guidance_scale")
+        )
         return GeneratorIdentity(
             model=self._model.name,
             revision=self._model.revision,
@@ -141,9 +147,15 @@ def _scheduler(name: str, current: Any) -> Any:
 
     from synrs_data.resources import suggestion
 
-    known = [item for item in dir(diffusers) if item.endswith("Scheduler") and not item.startswith(("Flax", "Karras"))]
+    known = [
+        item
+        for item in dir(diffusers)
+        if item.endswith("Scheduler") and not item.startswith(("Flax", "Karras"))
+    ]
     if name not in known:
-        raise RecipeError(f"'generator.scheduler': '{name}' is unknown", fix=suggestion(name, known, what="scheduler"))
+        raise RecipeError(
+            f"'generator.scheduler': '{name}' is unknown", fix=suggestion(name, known, what="scheduler")
+        )
     return getattr(diffusers, name).from_config(current.config)
 
 
@@ -161,7 +173,7 @@ def _call_options(pipeline: Any, options: DiffusersOptions) -> dict[str, Any]:
         "width": options.width,
         "height": options.height,
     }
-    call = {name: value for name, value in wanted.items() if value is not None}
+    call: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
     name = type(pipeline).__name__
     for knob in call:
         if knob not in parameters:
@@ -169,12 +181,16 @@ def _call_options(pipeline: Any, options: DiffusersOptions) -> dict[str, Any]:
     ignored = "true_cfg_scale" in parameters and parameters["guidance_scale"].default is None
     if "guidance_scale" in call and ignored and not pipeline.transformer.config.get("guidance_embeds", False):
         raise RecipeError(
-            f"{name} ignores 'guidance_scale'", where="generator", fix="its guidance is called 'true_cfg_scale'"
+            f"{name} ignores 'guidance_scale'",
+            where="generator",
+            fix="its guidance is called 'true_cfg_scale'",
         )
     if "negative_prompt" in parameters:
         call["negative_prompt"] = options.negative_prompt
     elif options.negative_prompt:
         raise RecipeError(f"{name} has no 'negative_prompt'", where="generator", fix="leave it empty")
     if not any(getattr(pipeline, part, None) is not None for part in ("unet", "transformer")):
-        raise WeightsError(f"{name} has no denoiser that is known", where="generator", fix="choose another pipeline")
+        raise WeightsError(
+            f"{name} has no denoiser that is known", where="generator", fix="choose another pipeline"
+        )
     return call

@@ -71,7 +71,9 @@ def check_record(record: Any, scores: list[str]) -> list[str]:
     found = record.get("scores")
     if isinstance(found, dict):
         if list(found) != scores:
-            faults.append(f"'scores' has {', '.join(found) or 'nothing'}, not {', '.join(scores) or 'nothing'}")
+            faults.append(
+                f"'scores' has {', '.join(found) or 'nothing'}, not {', '.join(scores) or 'nothing'}"
+            )
         faults += [f"score '{key}' is no number" for key, value in found.items() if type(value) is not float]
     return faults
 

@@ -1,0 +1,184 @@
+"""The engine `local`: spawned processes on this machine, one a GPU or several on the CPU.
+
+The driver sends shard numbers and receives small messages over a pipe a worker; images never cross. A worker
+that dies is replaced; its shard is tried again, on another worker if there is one. A worker whose driver dies
+notices within a second and ends.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+
+from synrs_data.build.engines.base import TRIES, Job, quarantine
+from synrs_data.build.plan import BuildPlan
+from synrs_data.build.worker import ShardWorker
+from synrs_data.errors import SynrsError
+from synrs_data.shards.folder import BuildFolder
+
+_CONTEXT = multiprocessing.get_context("spawn")
+
+
+@dataclass(slots=True)
+class _Worker:
+    number: int
+    process: BaseProcess
+    pipe: Connection
+    shard: int | None = None
+
+
+@dataclass(slots=True)
+class _Task:
+    shard: int
+    attempt: int = 1
+    avoid: int | None = None
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class _State:
+    waiting: deque[_Task]
+    running: dict[int, _Task] = field(default_factory=dict)
+    failed: list[int] = field(default_factory=list)
+
+
+class LocalEngine:
+    """Runs shards in spawned processes."""
+
+    def run(self, job: Job) -> list[int]:
+        """Make the shards; see `Engine.run`."""
+        state = _State(deque(_Task(shard) for shard in job.shards))
+        with _workers(job) as workers:
+            while state.waiting or state.running:
+                for worker in workers:
+                    _give(worker, state, len(workers))
+                ready = wait([w.pipe for w in workers] + [w.process.sentinel for w in workers])
+                for position, worker in enumerate(workers):
+                    # What a worker said before it died counts, so its pipe is emptied first.
+                    if worker.pipe in ready:
+                        _listen(worker, job, state)
+                    if worker.process.sentinel in ready and not worker.process.is_alive():
+                        _listen(worker, job, state)
+                        _bury(worker, job, state)
+                        workers[position] = _start(job, worker.number)
+        return sorted(state.failed)
+
+
+def _give(worker: _Worker, state: _State, count: int) -> None:
+    if worker.shard is not None:
+        return
+    for _ in range(len(state.waiting)):
+        task = state.waiting.popleft()
+        if task.avoid == worker.number and count > 1:
+            state.waiting.append(task)
+            continue
+        worker.shard = task.shard
+        state.running[task.shard] = task
+        # One that died while idle has its sentinel ready, and `_bury` gives the shard back.
+        with suppress(OSError):
+            worker.pipe.send(task.shard)
+        return
+
+
+def _listen(worker: _Worker, job: Job, state: _State) -> None:
+    try:
+        while worker.pipe.poll():
+            kind, content = worker.pipe.recv()
+            if kind == "event":
+                job.events.emit(content.pop("event"), worker=worker.number, **content)
+            elif kind == "error":
+                raise content
+            else:
+                assert worker.shard is not None
+                task = state.running.pop(worker.shard)
+                worker.shard = None
+                if kind == "done":
+                    job.events.emit("shard_done", shard=task.shard, worker=worker.number)
+                else:
+                    _retry(task, worker, job, state, *content)
+    except (EOFError, OSError):
+        return
+
+
+def _bury(worker: _Worker, job: Job, state: _State) -> None:
+    worker.pipe.close()
+    if worker.shard is not None:
+        task = state.running.pop(worker.shard)
+        _retry(task, worker, job, state, f"worker ended with exit code {worker.process.exitcode}", "")
+
+
+def _retry(task: _Task, worker: _Worker, job: Job, state: _State, reason: str, trace: str) -> None:
+    job.events.emit("shard_failed", shard=task.shard, attempt=task.attempt, reason=reason, trace=trace)
+    if task.attempt == TRIES:
+        quarantine(job, task.shard, reason)
+        state.failed.append(task.shard)
+    else:
+        state.waiting.append(_Task(task.shard, task.attempt + 1, worker.number, reason))
+
+
+@contextmanager
+def _workers(job: Job) -> Iterator[list[_Worker]]:
+    workers = [_start(job, number) for number in range(len(job.devices))]
+    try:
+        yield workers
+        for worker in workers:
+            # A worker waits for its next shard; a closed pipe tells it to end by itself.
+            worker.pipe.close()
+            worker.process.join(timeout=10)
+    finally:
+        for worker in workers:
+            if worker.process.is_alive():
+                worker.process.terminate()
+        for worker in workers:
+            worker.process.join()
+
+
+def _start(job: Job, number: int) -> _Worker:
+    ours, theirs = _CONTEXT.Pipe()
+    process = _CONTEXT.Process(
+        target=_work, args=(theirs, job.plan, job.folder, job.devices[number], os.getpid()), daemon=True
+    )
+    process.start()
+    theirs.close()
+    return _Worker(number, process, ours)
+
+
+def _work(pipe: Connection, plan: BuildPlan, folder: BuildFolder, device: str, driver: int) -> None:
+    threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
+
+    def report(event: str, **fields: object) -> None:
+        pipe.send(("event", {"event": event, **fields}))
+
+    worker = ShardWorker(plan, folder, device, report)
+    while True:
+        try:
+            shard = pipe.recv()
+        except (EOFError, OSError, KeyboardInterrupt):
+            return
+        try:
+            worker.run_shard(shard)
+        except SynrsError as error:
+            pipe.send(("error", error))
+        except KeyboardInterrupt:
+            return
+        except BrokenPipeError:
+            return
+        except Exception as error:  # noqa: BLE001 - a method's own bug costs one shard, not the build
+            pipe.send(("failed", (f"{type(error).__name__}: {error}", traceback.format_exc())))
+        else:
+            pipe.send(("done", None))
+
+
+def _end_with(driver: int) -> None:
+    while os.getppid() == driver:
+        time.sleep(0.5)
+    os._exit(1)

@@ -1,0 +1,103 @@
+"""Finish a build: card, report and, last of all, the manifest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from synrs_data import __version__, files
+from synrs_data.build.candidates import DoneShard, done_shards
+from synrs_data.build.plan import BuildPlan, read_captions
+from synrs_data.build.state import read_state
+from synrs_data.recipe import Recipe
+from synrs_data.report import BuildFacts, render_card, render_report
+from synrs_data.shards.folder import BuildFolder
+from synrs_data.shards.manifest import MANIFEST_FORMAT, read_manifest
+from synrs_data.vocabulary import read_yaml
+
+
+def finalise(
+    folder: BuildFolder, plan: BuildPlan, done: list[DoneShard], packed: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """Write README.md, report.html and manifest.json and return the manifest.
+
+    Nothing in them depends on the clock or on how often the build was interrupted.
+
+    Args:
+        folder: The build folder, packed.
+        plan: The build.
+        done: The shards that were packed from.
+        packed: What `pack` wrote.
+    """
+    facts = gather_facts(folder, plan, done)
+    files.write_text(folder.card, render_card(folder, facts))
+    files.write_text(folder.report, render_report(folder, facts))
+    documents = (folder.recipe, folder.state, folder.captions, folder.card, folder.report)
+    listed: dict[Path, dict[str, Any]] = {path: {} for path in documents}
+    listed |= {folder.root / name: entry for name, entry in packed.items()}
+    splits: dict[str, dict[str, int]] = {}
+    for entry in (entry for path, entry in listed.items() if path.suffix == ".tar"):
+        split = splits.setdefault(entry["split"], {"samples": 0, "shards": 0})
+        split["samples"] += entry["samples"]
+        split["shards"] += 1
+    manifest = {
+        "format": MANIFEST_FORMAT,
+        "software": f"synrs-data {__version__}",
+        "name": plan.recipe.name,
+        "task": plan.recipe.task,
+        "fingerprints": facts.fingerprints,
+        "candidates": sum(shard.samples for shard in done),
+        "splits": splits,
+        "labels": plan.labels.names,
+        "image_format": plan.recipe.image.format,
+        "scores": facts.columns,
+        "generator": facts.generator,
+        "environments": facts.environments,
+        "quarantined": facts.quarantined,
+        "files": {
+            path.relative_to(folder.root).as_posix(): {
+                "sha256": files.sha256(path),
+                "bytes": path.stat().st_size,
+                **{key: value for key, value in entry.items() if key == "samples"},
+            }
+            for path, entry in sorted(listed.items())
+        },
+    }
+    files.write_text(folder.manifest, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    return manifest
+
+
+def gather_facts(folder: BuildFolder, plan: BuildPlan, done: list[DoneShard]) -> BuildFacts:
+    """Return what card and report tell of a packed build."""
+    tables = [pl.read_parquet(path) for path in sorted(folder.metadata.glob("*.parquet"))]
+    environments: list[dict[str, str]] = []
+    for shard in done:
+        if shard.environment not in environments:
+            environments.append(shard.environment)
+    made = {shard.shard for shard in done}
+    return BuildFacts(
+        recipe=plan.recipe,
+        labels=plan.labels,
+        packed=pl.concat(tables),
+        rejected=pl.read_parquet(folder.rejects),
+        generator=done[0].generator,
+        environments=environments,
+        fingerprints={"generation": plan.fingerprint, "selection": plan.selection_fingerprint},
+        quarantined=[shard for shard in range(plan.shards) if shard not in made],
+        columns=plan.columns,
+    )
+
+
+def facts_of_folder(folder: BuildFolder) -> BuildFacts:
+    """Return the facts of a finished build from its folder alone.
+
+    Raises:
+        VerificationError: The build is not finished.
+    """
+    read_manifest(folder)
+    recipe = Recipe.model_validate(read_yaml(folder.recipe))
+    plan = BuildPlan(recipe, read_captions(folder.captions), read_state(folder)["digests"])
+    return gather_facts(folder, plan, done_shards(folder, plan.shards, plan.fingerprint))

@@ -1,0 +1,134 @@
+"""Plan a build: what each shard holds, and what all of it is a function of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from synrs_data import files
+from synrs_data.errors import CaptionError
+from synrs_data.filters.base import Filter
+from synrs_data.geo import GeoRecord
+from synrs_data.recipe import (
+    Recipe,
+    generation_fingerprint,
+    method_options,
+    score_columns,
+    selection_fingerprint,
+)
+from synrs_data.registry import lookup
+from synrs_data.sample import Caption, Request, sample_seed
+from synrs_data.vocabulary import LabelSet, label_set_path, load_label_set
+
+
+@dataclass(frozen=True)
+class BuildPlan:
+    """A recipe with the things it names, ready to run.
+
+    Attributes:
+        recipe: A completed recipe.
+        captions: The caption book.
+        digests: sha256 of the contents behind the recipe's paths.
+    """
+
+    recipe: Recipe
+    captions: list[Caption]
+    digests: dict[str, str]
+
+    @cached_property
+    def labels(self) -> LabelSet:
+        """The label set."""
+        return load_label_set(self.recipe.labels)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Fingerprint of the generation part."""
+        return generation_fingerprint(self.recipe, self.digests)
+
+    @cached_property
+    def selection_fingerprint(self) -> str:
+        """Fingerprint of the selection part."""
+        return selection_fingerprint(self.recipe)
+
+    @cached_property
+    def columns(self) -> dict[str, str]:
+        """Name and meaning of every score column."""
+        return score_columns(self.recipe.filters, self.labels)
+
+    @property
+    def shards(self) -> int:
+        """Number of generated shards."""
+        return -(-self.recipe.candidates // self.recipe.shard_size)
+
+    def indices(self, shard: int) -> range:
+        """Return the candidates of a shard."""
+        start = shard * self.recipe.shard_size
+        return range(start, min(start + self.recipe.shard_size, self.recipe.candidates))
+
+    def request(self, index: int) -> tuple[Caption, Request]:
+        """Return the caption and the request of candidate `index`."""
+        caption = self.captions[index % len(self.captions)]
+        shard, position = divmod(index, self.recipe.shard_size)
+        seed = sample_seed(self.recipe.seed, shard, position)
+        return caption, Request(prompt=caption.text, label=caption.label, seed=seed, geo=caption.geo)
+
+    def batches(self, shard: int, size: int) -> Iterator[range]:
+        """Yield the batches of a shard: fixed by the plan, because the batch is the unit of noise."""
+        indices = self.indices(shard)
+        for start in range(indices.start, indices.stop, size):
+            yield range(start, min(start + size, indices.stop))
+
+
+def digests_of(recipe: Recipe) -> dict[str, str]:
+    """Return the sha256 of all contents that decide the candidates and lie outside the recipe.
+
+    Raises:
+        SynrsError: One of them is missing.
+    """
+    labels = load_label_set(recipe.labels)
+    found = {"labels": files.sha256(label_set_path(recipe.labels))}
+    strategy = make("captions", recipe.captions)
+    for path in strategy.inputs():
+        found[f"captions: {path.name}"] = files.sha256(path)
+    found["generator"] = make("generators", recipe.generator).digest()
+    for spec, scorer in zip(recipe.filters, make_filters(recipe, labels), strict=True):
+        if digest := scorer.digest():
+            found[f"filter: {spec.method}"] = digest
+    return found
+
+
+def write_captions(recipe: Recipe) -> list[Caption]:
+    """Return the caption book that the recipe's strategy writes."""
+    labels = load_label_set(recipe.labels)
+    book: list[Caption] = make("captions", recipe.captions).write(labels, seed=recipe.seed)
+    if not book:
+        raise CaptionError("the caption strategy gave no captions", where="captions", fix="check its options")
+    return book
+
+
+def make(kind: Any, spec: Any) -> Any:
+    """Return the instance of a method that a recipe names."""
+    return lookup(kind, spec.method)(method_options(kind, spec))
+
+
+def make_filters(recipe: Recipe, labels: LabelSet) -> list[Filter]:
+    """Return the recipe's filters."""
+    return [
+        lookup("filters", spec.method)(method_options("filters", spec), labels) for spec in recipe.filters
+    ]
+
+
+def save_captions(path: Path, captions: list[Caption]) -> None:
+    """Write the caption book, one JSON object a line."""
+    lines = [json.dumps(asdict(caption), ensure_ascii=False) + "\n" for caption in captions]
+    files.write_text(path, "".join(lines))
+
+
+def read_captions(path: Path) -> list[Caption]:
+    """Read a caption book."""
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [Caption(**{**row, "geo": GeoRecord(**row["geo"])}) for row in rows]

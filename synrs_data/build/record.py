@@ -1,0 +1,137 @@
+"""From an image to the fields of a sample: provenance record and encoded bytes that say "synthetic"."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from typing import Any
+from xml.sax.saxutils import escape
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+from PIL.PngImagePlugin import PngInfo
+
+from synrs_data import __version__
+from synrs_data.recipe import ImageFormat, Recipe
+from synrs_data.sample import TRAINED_ALGORITHMIC_MEDIA, Caption, GeneratorIdentity, Request, sample_key
+
+SOFTWARE = f"synrs-data {__version__}"
+
+_EXIF_DESCRIPTION, _EXIF_SOFTWARE = 0x010E, 0x0131
+_XMP = (
+    '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+    '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    '<rdf:Description xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:xmp="http://ns.adobe.com/xap/1.0/" '
+    'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" rdf:about="">'
+    "<Iptc4xmpExt:DigitalSourceType>{source}</Iptc4xmpExt:DigitalSourceType>"
+    "<xmp:CreatorTool>{software}; {model}</xmp:CreatorTool>"
+    '<dc:description><rdf:Alt><rdf:li xml:lang="x-default">{text}</rdf:li></rdf:Alt></dc:description>'
+    '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What is the same for every sample of a shard.
+
+    Attributes:
+        recipe: The recipe.
+        fingerprint: Fingerprint of its generation part.
+        label_names: Names of the labels by index.
+        identity: What makes the images.
+    """
+
+    recipe: Recipe
+    fingerprint: str
+    label_names: list[str]
+    identity: GeneratorIdentity
+
+    def record(
+        self,
+        index: int,
+        caption: Caption,
+        request: Request,
+        image: NDArray[np.uint8],
+        scores: dict[str, float],
+    ) -> dict[str, Any]:
+        """Return the JSON record of a sample: the keys and types of `shards.schema.RECORD`."""
+        shard, position = divmod(index, self.recipe.shard_size)
+        identity = self.identity
+        record: dict[str, Any] = {
+            "key": sample_key(index),
+            "task": self.recipe.task,
+            "label": caption.label,
+            "label_name": self.label_names[caption.label],
+            "caption": caption.text,
+            "caption_source": caption.source,
+            "prompt": request.prompt,
+            "negative_prompt": identity.negative_prompt,
+            "seed": request.seed,
+            "shard": shard,
+            "index": position,
+            "generator": self.recipe.generator.method,
+            "model": identity.model,
+            "model_revision": identity.revision,
+            "model_sha256": identity.sha256,
+            "model_license": identity.license,
+            "pipeline": identity.family,
+            "scheduler": identity.scheduler,
+            "steps": identity.steps,
+            "guidance_scale": identity.guidance_scale,
+            "parameters": json.dumps(identity.parameters, sort_keys=True),
+            "geo": caption.geo.to_json(),
+            "derived_from": "",
+            "width": image.shape[1],
+            "height": image.shape[0],
+            "license": self.recipe.license,
+            "synthetic": True,
+            "digital_source_type": TRAINED_ALGORITHMIC_MEDIA,
+            "recipe": self.recipe.name,
+            "recipe_fingerprint": self.fingerprint,
+            "software": SOFTWARE,
+        }
+        return record | ({"scores": scores} if scores else {})
+
+    def fields(self, record: dict[str, Any], image: NDArray[np.uint8]) -> dict[str, bytes]:
+        """Return the contents of a sample by field."""
+        style = self.recipe.image
+        return {
+            style.format: encode(image, style, record),
+            "txt": record["caption"].encode(),
+            "cls": str(record["label"]).encode(),
+            "json": json.dumps(record, ensure_ascii=False).encode(),
+        }
+
+
+def encode(image: NDArray[np.uint8], style: ImageFormat, record: dict[str, Any]) -> bytes:
+    """Encode an RGB image with metadata that says it is synthetic, by what model and from which prompt.
+
+    EXIF ImageDescription and Software, and IPTC's DigitalSourceType in XMP (jpg, webp); text chunks and XMP
+    in png. EXIF texts are ASCII, so other characters are in the XMP alone.
+    """
+    text = f"Synthetic image, not an observation. Prompt: {record['prompt']}"
+    tool = f"{SOFTWARE}; {record['model']}@{record['model_revision']}"
+    xmp = _XMP.format(
+        source=TRAINED_ALGORITHMIC_MEDIA, software=SOFTWARE, model=escape(record["model"]), text=escape(text)
+    ).encode()
+    picture = PillowImage.fromarray(image)
+    out = io.BytesIO()
+    if style.format == "png":
+        chunks = PngInfo()
+        chunks.add_itxt("Description", text)
+        chunks.add_text("Software", tool.encode("ascii", "replace").decode())
+        chunks.add_text("Source", TRAINED_ALGORITHMIC_MEDIA)
+        chunks.add_itxt("XML:com.adobe.xmp", xmp.decode())
+        picture.save(out, "PNG", pnginfo=chunks)
+        return out.getvalue()
+    exif = PillowImage.Exif()
+    exif[_EXIF_DESCRIPTION] = text.encode("ascii", "replace").decode()
+    exif[_EXIF_SOFTWARE] = tool.encode("ascii", "replace").decode()
+    if style.format == "jpg":
+        # 4:4:4: colour at full resolution is what a classifier of 10 m pixels has left.
+        picture.save(out, "JPEG", quality=style.quality, subsampling=0, exif=exif, xmp=xmp)
+    else:
+        picture.save(out, "WEBP", quality=style.quality, lossless=style.quality == 100, exif=exif, xmp=xmp)
+    return out.getvalue()

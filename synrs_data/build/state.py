@@ -1,0 +1,103 @@
+"""Whose folder this is: the state of a build, and when it may be gone on with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from synrs_data import files
+from synrs_data.build.plan import BuildPlan, digests_of, read_captions, save_captions, write_captions
+from synrs_data.errors import BuildFolderError, VerificationError
+from synrs_data.recipe import FINGERPRINT_VERSION, Recipe, changed_keys, generation_fingerprint
+from synrs_data.shards.folder import BuildFolder
+
+Resume = Literal["auto", "never", "require"]
+
+
+def refuse_foreign(folder: BuildFolder, resume: Resume) -> None:
+    """Refuse folders that hold something else: packing removes files that are not the build's own."""
+    if folder.root.exists() and not folder.root.is_dir():
+        raise BuildFolderError(
+            "is a file, not a folder", where=str(folder.root), fix="choose another `--out`"
+        )
+    has_build = folder.state.is_file()
+    try:
+        inside = {path.name for path in folder.root.iterdir()} if folder.root.is_dir() else set()
+    except OSError as error:
+        raise BuildFolderError(
+            f"cannot be read ({error.strerror})", where=str(folder.root), fix="choose another `--out`"
+        ) from error
+    # What a build that died before its first shard leaves behind.
+    inside -= {"candidates", "captions.jsonl", "recipe.yaml", "events.jsonl", ".lock"}
+    inside = {name for name in inside if not files.is_temporary(Path(name))}
+    if resume == "require" and not has_build:
+        raise BuildFolderError(
+            "there is no build to resume", where=str(folder.root), fix="use `--resume auto`"
+        )
+    if resume == "never" and (has_build or inside):
+        raise BuildFolderError("is not empty", where=str(folder.root), fix="choose another `--out`")
+    if not has_build and inside:
+        raise BuildFolderError(
+            f"holds other things ({', '.join(sorted(inside)[:3])}) and no build",
+            where=str(folder.root),
+            fix="give `--out` a new or empty folder",
+        )
+
+
+def open_plan(folder: BuildFolder, recipe: Recipe) -> BuildPlan:
+    """Return the plan of a new build, or of the one that the folder holds if the recipe is the same."""
+    digests = digests_of(recipe)
+    if folder.state.is_file():
+        _refuse_change(folder, recipe, digests)
+        plan = BuildPlan(recipe, read_captions(folder.captions), digests)
+        if folder.recipe.read_text(encoding="utf-8") != recipe.to_yaml():
+            folder.manifest.unlink(missing_ok=True)
+            files.write_text(folder.recipe, recipe.to_yaml())
+        return plan
+    captions = write_captions(recipe)
+    plan = BuildPlan(recipe, captions, digests)
+    save_captions(folder.captions, captions)
+    files.write_text(folder.recipe, recipe.to_yaml())
+    state = {"fingerprint_version": FINGERPRINT_VERSION, "fingerprint": plan.fingerprint, "digests": digests}
+    files.write_text(folder.state, json.dumps(state, indent=1) + "\n")
+    return plan
+
+
+def _refuse_change(folder: BuildFolder, recipe: Recipe, digests: dict[str, str]) -> None:
+    state = read_state(folder)
+    if state["fingerprint"] == generation_fingerprint(recipe, digests):
+        return
+    old = yaml.safe_load(folder.recipe.read_text(encoding="utf-8"))
+    new = recipe.generation_part()
+    changes = changed_keys({key: value for key, value in old.items() if key in new}, new)
+    changes += [f"the contents of {key}" for key in _changed_contents(state["digests"], digests)]
+    raise BuildFolderError(
+        f"holds a build of another recipe; changed: {'; '.join(changes) or 'the fingerprint version'}",
+        where=str(folder.root),
+        fix="choose another `--out`, or undo the change; only `select` can change in a folder",
+    )
+
+
+def _changed_contents(old: dict[str, str], new: dict[str, str]) -> list[str]:
+    """Return the names of inputs whose contents differ."""
+    return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
+
+
+def read_state(folder: BuildFolder) -> dict[str, Any]:
+    """Return the fingerprint of the candidates and the digests behind it.
+
+    Raises:
+        VerificationError: The file is damaged.
+    """
+    try:
+        values = json.loads(folder.state.read_text(encoding="utf-8"))
+        return {"fingerprint": values["fingerprint"], "digests": dict(values["digests"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise VerificationError(
+            "is damaged",
+            where=str(folder.state),
+            fix="build in another folder; the shards of this one can be copied",
+        ) from error

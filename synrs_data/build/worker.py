@@ -1,0 +1,209 @@
+"""Run one shard: generate, score, encode and write it, atomically, in any process."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from synrs_data import files
+from synrs_data.build.environment import environment
+from synrs_data.build.plan import BuildPlan, make, make_filters
+from synrs_data.build.record import Provenance
+from synrs_data.errors import SynrsError, UserError
+from synrs_data.filters.base import Batch, Scores
+from synrs_data.sample import Caption, Request, sample_key
+from synrs_data.shards.folder import BuildFolder
+from synrs_data.shards.tar import TarWriter, sample_bytes
+
+Report = Callable[..., None]
+"""Called with the kind of an event and its fields."""
+
+_WAITING = 2
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Rows of a shard's table, filled by the writing thread."""
+
+    writer: TarWriter
+    rows: list[dict[str, Any]]
+
+
+class ShardWorker:
+    """Makes shards in this process; models are loaded with the first one.
+
+    Args:
+        plan: The build.
+        folder: Where it goes.
+        device: Where the generator and the encoders run.
+        report: Told of every batch.
+    """
+
+    def __init__(self, plan: BuildPlan, folder: BuildFolder, device: str, report: Report) -> None:
+        self._plan = plan
+        self._folder = folder
+        self._device = device
+        self._report = report
+        self._loaded = False
+
+    def _load(self) -> None:
+        if self._loaded:
+            return
+        from synrs_data.build.environment import make_deterministic
+
+        make_deterministic()
+        plan = self._plan
+        self._generator = make("generators", plan.recipe.generator)
+        identity = self._generator.load(self._device)
+        self._filters = make_filters(plan.recipe, plan.labels)
+        self._provenance = Provenance(plan.recipe, plan.fingerprint, plan.labels.names, identity)
+        self._loaded = True
+
+    def run_shard(self, shard: int) -> None:
+        """Make one shard: its tar, then its table, then the done marker that names both.
+
+        Raises:
+            SynrsError: Something the user can mend.
+        """
+        self._load()
+        tar, table = self._folder.candidate_tar(shard), self._folder.candidate_table(shard)
+        with files.atomic(tar) as file, ThreadPoolExecutor(1, thread_name_prefix="write") as thread:
+            output = _Rows(TarWriter(file), [])
+            waiting: list[Future[None]] = []
+            for indices in self._plan.batches(shard, self._generator.batch_size):
+                self._run_batch(shard, indices, output, thread, waiting)
+            for future in waiting:
+                future.result()
+            output.writer.close()
+        frame = pl.DataFrame(output.rows, schema_overrides=_TABLE_TYPES)
+        with files.atomic(table) as file:
+            frame.write_parquet(file, compression="zstd", statistics=False)
+        marker = {
+            "shard": shard,
+            "samples": frame.height,
+            "fingerprint": self._plan.fingerprint,
+            "files": {
+                path.name: {"sha256": files.sha256(path), "bytes": path.stat().st_size}
+                for path in (tar, table)
+            },
+            "generator": asdict(self._provenance.identity),
+            "environment": environment(self._device),
+        }
+        files.write_text(self._folder.done(shard), json.dumps(marker, indent=1) + "\n")
+
+    def _run_batch(
+        self,
+        shard: int,
+        indices: range,
+        output: _Rows,
+        thread: ThreadPoolExecutor,
+        waiting: list[Future[None]],
+    ) -> None:
+        drawn = [self._plan.request(index) for index in indices]
+        started = time.perf_counter()
+        images = self._generate(shard, [request for _, request in drawn])
+        generated = time.perf_counter()
+        scores = self._score(drawn, images)
+        scored = time.perf_counter()
+        # Encoding and writing overlap the next batch; a bound keeps finished images from piling up.
+        if len(waiting) >= _WAITING:
+            waiting.pop(0).result()
+        waiting.append(thread.submit(self._write, list(indices), drawn, images, scores, output))
+        self._report(
+            "batch",
+            shard=shard,
+            images=len(indices),
+            generate_s=round(generated - started, 4),
+            score_s=round(scored - generated, 4),
+            accepted=self._count_accepted(scores),
+        )
+
+    def _generate(self, shard: int, requests: list[Request]) -> list[NDArray[np.uint8]]:
+        try:
+            images: list[NDArray[np.uint8]] = self._generator.generate(requests)
+        except MemoryError as error:
+            if len(requests) == 1:
+                raise UserError(
+                    f"the device has too little memory for one image: {error}",
+                    where="generator",
+                    fix="choose a smaller size, another dtype, or a larger device",
+                ) from error
+            half = len(requests) // 2
+            self._report("sliced", shard=shard, images=len(requests), into=half, reason=str(error))
+            return self._generate(shard, requests[:half]) + self._generate(shard, requests[half:])
+        return images
+
+    def _score(self, drawn: list[tuple[Caption, Request]], images: list[NDArray[np.uint8]]) -> Scores:
+        batch = Batch(
+            images=images,
+            captions=[caption.text for caption, _ in drawn],
+            labels=[caption.label for caption, _ in drawn],
+            device=self._device,
+        )
+        scores: Scores = {}
+        for scorer in self._filters:
+            scores |= scorer.score(batch)
+        for name, values in scores.items():
+            if len(values) != len(images) or not all(isinstance(v, str) or np.isfinite(v) for v in values):
+                raise SynrsError(f"the score '{name}' is not one finite number an image", where="filters")
+        return scores
+
+    def _count_accepted(self, scores: Scores) -> int | None:
+        """Return how many pass the thresholds; quotas and near-duplicates are known only at the end."""
+        passed: NDArray[np.bool_] | None = None
+        for name, threshold in self._plan.recipe.select.thresholds.items():
+            if threshold is not None:
+                values = np.asarray(scores[name], dtype=np.float64)
+                low = -np.inf if threshold.min is None else threshold.min
+                high = np.inf if threshold.max is None else threshold.max
+                fits = (values >= low) & (values <= high)
+                passed = fits if passed is None else passed & fits
+        return None if passed is None else int(passed.sum())
+
+    def _write(
+        self,
+        indices: list[int],
+        drawn: list[tuple[Caption, Request]],
+        images: list[NDArray[np.uint8]],
+        scores: Scores,
+        output: _Rows,
+    ) -> None:
+        for position, (index, (caption, request), image) in enumerate(
+            zip(indices, drawn, images, strict=True)
+        ):
+            own = {name: values[position] for name, values in scores.items()}
+            numbers = {name: float(value) for name, value in own.items() if not isinstance(value, str)}
+            record = self._provenance.record(index, caption, request, image, numbers)
+            blocks = sample_bytes(sample_key(index), self._provenance.fields(record, image))
+            span = output.writer.write(blocks)
+            row = {name: record[name] for name in _PROVENANCE} | own
+            row |= {
+                "offset": span.offset,
+                "length": span.length,
+                "sha256": hashlib.sha256(blocks).hexdigest(),
+            }
+            output.rows.append(row)
+
+
+_PROVENANCE = (
+    "key",
+    "shard",
+    "label",
+    "label_name",
+    "caption",
+    "caption_source",
+    "seed",
+    "geo",
+    "width",
+    "height",
+)
+_TABLE_TYPES = {"shard": pl.Int64, "label": pl.Int64, "seed": pl.Int64, "width": pl.Int64, "height": pl.Int64}

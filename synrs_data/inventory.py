@@ -1,0 +1,151 @@
+"""What synrs-data knows, for `list`, and what the machine has, for `doctor`."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, cast
+
+from synrs_data import resources
+from synrs_data.recipe import Recipe
+from synrs_data.registry import Kind, lookup, targets
+from synrs_data.vocabulary import load_label_set, load_template_set, read_yaml
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of `doctor`.
+
+    Attributes:
+        fine: Whether all is well.
+        what: What was looked at, and what was found.
+        fix: What to do if it is not.
+    """
+
+    fine: bool
+    what: str
+    fix: str = ""
+
+
+def describe(kind: str) -> Iterator[str]:
+    """Yield the lines of one list."""
+    if kind == "recipes":
+        for name, path in resources.recipes().items():
+            values = read_yaml(path)
+            yield f"{name}: {values.get('title') or values.get('description', '')}"
+    elif kind == "labels":
+        for name in resources.named_files("builders/vocab/labels"):
+            labels = load_label_set(name)
+            yield f"{name}: {len(labels.labels)} labels of {labels.title}"
+    elif kind == "templates":
+        for name in resources.named_files("builders/vocab/templates"):
+            templates = load_template_set(name)
+            yield f"{name}: {len(templates.templates)} templates, hash {templates.digest}"
+    elif kind == "models":
+        for name, path in resources.embedded_models().items():
+            size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+            yield f"{name}: embedded, {size / 2**20:.1f} MiB"
+    else:
+        yield from _methods(cast("Kind", kind))
+
+
+def _methods(kind: Kind) -> Iterator[str]:
+    for name in targets(kind):
+        cls = lookup(kind, name)
+        summary = (sys.modules[cls.__module__].__doc__ or cls.__doc__ or "").strip().splitlines()[0]
+        yield f"{name}: {summary.split(': ', 1)[-1]}"
+        for option, field in cls.Options.model_fields.items():
+            default = "required" if field.is_required() else f"{field.default!r}"
+            yield f"    {option} ({default}): {field.description or ''}"
+
+
+def recipe_schema() -> dict[str, Any]:
+    """Return the JSON Schema of recipes, with a choice of options by method."""
+    schema = Recipe.model_json_schema()
+    definitions = schema["$defs"]
+    for kind, key in (("captions", "captions"), ("generators", "generator"), ("filters", "filters")):
+        variants = []
+        for name in targets(cast("Kind", kind)):
+            options = lookup(cast("Kind", kind), name).Options.model_json_schema()
+            definitions |= options.pop("$defs", {})
+            options["properties"] = {"method": {"const": name}, **options.get("properties", {})}
+            options["required"] = ["method", *options.get("required", [])]
+            definitions[f"{kind}.{name}"] = options
+            variants.append({"$ref": f"#/$defs/{kind}.{name}"})
+        place = schema["properties"][key]
+        if key == "filters":
+            place["items"] = {"oneOf": variants}
+        else:
+            place.pop("$ref", None)
+            place["oneOf"] = variants
+    definitions.pop("MethodSpec", None)
+    return schema
+
+
+def examine() -> Iterator[Check]:
+    """Yield what this machine has and lacks; asks no network."""
+    yield Check(
+        sys.version_info >= (3, 11), f"Python {platform.python_version()}", "install Python 3.11 or newer"
+    )
+    for package in (
+        "torch",
+        "torchvision",
+        "diffusers",
+        "transformers",
+        "open_clip_torch",
+        "datasets",
+        "webdataset",
+    ):
+        yield _package(package, "pip install synrs-data", required=True)
+    yield _package("pyiqa", 'pip install "synrs-data[iqa]" (licensed for non-commercial use)', required=False)
+    yield from _devices()
+    cores = len(os.sched_getaffinity(0))
+    yield Check(True, f"{cores} CPU cores: builds on the CPU use one worker a core")
+    free = shutil.disk_usage(".").free / 2**30
+    yield Check(
+        free > 5, f"{free:.0f} GiB free in this folder", "free some space, or build with --out elsewhere"
+    )
+    for name in ("eurosat-tiny", "eurosat-tiny-clip"):
+        found = name in resources.embedded_models()
+        yield Check(found, f"embedded model {name}", "install the package again: its weights are missing")
+    offline = os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0")
+    yield Check(
+        True,
+        f"Hugging Face Hub: {'offline by HF_HUB_OFFLINE' if offline else 'asked only for models named by a Hub id'}",
+    )
+
+
+def _package(name: str, fix: str, *, required: bool) -> Check:
+    try:
+        found = version(name)
+    except PackageNotFoundError:
+        return Check(False, f"{name}{'' if required else ' (optional)'}", fix)
+    if name == "torchvision" and importlib.util.find_spec("torchvision") is not None:
+        try:
+            import torchvision  # noqa: F401 - a torch of another build fails only when it is imported
+        except RuntimeError as error:
+            return Check(
+                False,
+                f"torchvision {found}: {error}",
+                "install torch and torchvision together, from one index",
+            )
+    return Check(True, f"{name} {found}")
+
+
+def _devices() -> Iterator[Check]:
+    try:
+        import torch
+    except ImportError:
+        return
+    count = torch.cuda.device_count()
+    for number in range(count):
+        memory = torch.cuda.get_device_properties(number).total_memory / 2**30
+        yield Check(True, f"GPU {number}: {torch.cuda.get_device_name(number)}, {memory:.0f} GiB")
+    if not count:
+        yield Check(True, f"no GPU: models run on the CPU ({torch.backends.cpu.get_cpu_capability()})")

@@ -1,0 +1,161 @@
+"""The manifest of a finished build, and the check of every byte that it promises."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from PIL import Image as PillowImage
+
+from synrs_data import files
+from synrs_data.errors import VerificationError
+from synrs_data.shards.folder import BuildFolder
+from synrs_data.shards.schema import check_record, fields_of
+from synrs_data.shards.tar import members
+
+MANIFEST_FORMAT = 1
+
+
+def read_manifest(folder: BuildFolder) -> dict[str, Any]:
+    """Return the manifest.
+
+    Raises:
+        VerificationError: There is none, so the build is not finished; or it cannot be read.
+    """
+    try:
+        values = json.loads(folder.manifest.read_text(encoding="utf-8"))
+        if values["format"] != MANIFEST_FORMAT:
+            raise VerificationError(
+                f"has format {values['format']}, this synrs-data knows {MANIFEST_FORMAT}",
+                where=str(folder.manifest),
+                fix="install the version that made it",
+            )
+    except FileNotFoundError as error:
+        raise VerificationError(
+            "there is no manifest.json: no finished build",
+            where=str(folder.root),
+            fix="run `synrs-data build` on it again, or look with `synrs-data status`",
+        ) from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise VerificationError(
+            "cannot be read as a manifest",
+            where=str(folder.manifest),
+            fix="run `synrs-data select` to write it again",
+        ) from error
+    return dict(values)
+
+
+def verify(folder: BuildFolder) -> Iterator[str]:
+    """Yield every fault of a finished build, one sentence each; nothing if every byte is as promised.
+
+    Checks each listed file's size and sha256, that none is missing and none is extra, each tar's samples
+    (count, fields, records, readable images, unique keys), each table against its tar, and the candidates
+    against their done markers.
+
+    Raises:
+        VerificationError: There is no manifest.
+    """
+    manifest = read_manifest(folder)
+    for name, entry in manifest["files"].items():
+        yield from _check_file(folder.root / name, name, entry)
+    yield from _check_extra(folder, manifest)
+    keys: set[str] = set()
+    for name in manifest["files"]:
+        if name.endswith(".tar") and (folder.root / name).is_file():
+            yield from _check_tar(folder, name, manifest, keys)
+    for done in sorted(folder.candidates.glob("*.done.json")):
+        yield from _check_candidates(done)
+
+
+def _check_file(path: Path, name: str, entry: dict[str, Any]) -> Iterator[str]:
+    if not path.is_file():
+        yield f"{name}: is missing"
+    elif (size := path.stat().st_size) != entry["bytes"]:
+        yield f"{name}: has {size} bytes, not {entry['bytes']}"
+    elif files.sha256(path) != entry["sha256"]:
+        yield f"{name}: its contents have changed (sha256 differs)"
+
+
+def _check_extra(folder: BuildFolder, manifest: dict[str, Any]) -> Iterator[str]:
+    for place in (folder.data, folder.metadata):
+        for path in sorted(place.rglob("*")) if place.is_dir() else []:
+            name = path.relative_to(folder.root).as_posix()
+            if path.is_file() and name not in manifest["files"]:
+                yield f"{name}: is not in the manifest"
+
+
+def _check_tar(folder: BuildFolder, name: str, manifest: dict[str, Any], keys: set[str]) -> Iterator[str]:
+    scores = _number_scores(manifest)
+    expected = set(fields_of(manifest["image_format"]))
+    found = []
+    try:
+        for key, fields in members(folder.root / name):
+            where = f"{name}, sample {key}"
+            if key in keys:
+                yield f"{where}: the key is in another shard too"
+            keys.add(key)
+            found.append(key)
+            if fields.keys() != expected:
+                yield f"{where}: has the fields {', '.join(sorted(fields))}, not {', '.join(sorted(expected))}"
+            else:
+                yield from (f"{where}: {fault}" for fault in _check_sample(key, fields, manifest, scores))
+    except VerificationError as error:
+        yield f"{name}: {error.what}"
+    count = manifest["files"][name].get("samples")
+    if len(found) != count:
+        yield f"{name}: has {len(found)} samples, not {count}"
+    yield from _check_table(folder, name, found)
+
+
+def _check_sample(
+    key: str, fields: dict[str, bytes], manifest: dict[str, Any], scores: list[str]
+) -> Iterator[str]:
+    try:
+        record = json.loads(fields["json"])
+    except ValueError:
+        yield "its json is damaged"
+        return
+    yield from check_record(record, scores)
+    if isinstance(record, dict):
+        if record.get("key") != key:
+            yield f"its json says the key is {record.get('key')!r}"
+        if fields["txt"].decode(errors="replace") != record.get("caption"):
+            yield "its txt is not the caption of its json"
+        if fields["cls"] != str(record.get("label")).encode():
+            yield "its cls is not the label of its json"
+        label = record.get("label")
+        if not isinstance(label, int) or not 0 <= label < len(manifest["labels"]):
+            yield f"its label {label!r} is none of the {len(manifest['labels'])} labels"
+    try:
+        PillowImage.open(io.BytesIO(fields[manifest["image_format"]])).load()
+    except (OSError, ValueError, SyntaxError) as error:
+        yield f"its image cannot be read: {error}"
+
+
+def _check_table(folder: BuildFolder, name: str, keys: list[str]) -> Iterator[str]:
+    path = folder.metadata / f"{Path(name).stem}.parquet"
+    try:
+        listed = pl.read_parquet(path, columns=["key"])["key"].to_list()
+    except (OSError, pl.exceptions.PolarsError):
+        yield f"metadata/{path.name}: cannot be read"
+        return
+    if listed != keys:
+        yield f"metadata/{path.name}: does not list the samples of {name} in their order"
+
+
+def _check_candidates(done: Path) -> Iterator[str]:
+    try:
+        marker = json.loads(done.read_text(encoding="utf-8"))
+        for name, entry in marker["files"].items():
+            yield from _check_file(done.parent / name, f"candidates/{name}", entry)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        yield f"candidates/{done.name}: cannot be read as a done marker"
+
+
+def _number_scores(manifest: dict[str, Any]) -> list[str]:
+    """Return the scores that records hold; texts such as perceptual hashes are in the tables alone."""
+    return [name for name in manifest["scores"] if not name.endswith("_phash")]

@@ -1,0 +1,93 @@
+"""An installed plugin, as a third party would write it: a generator and a filter that need no weights."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from synrs_data.sample import GeneratorIdentity, Request
+
+
+class PaintOptions(BaseModel):
+    """Options of the generator `paint`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    size: int = 16
+    batch_size: int = 4
+    fail_file: str = ""
+    most_at_once: int = 1000
+    sleep_s: float = 0.0
+
+
+class Paint:
+    """Paints blocks whose colours depend on the batch, as the noise of a diffusion model does.
+
+    `fail_file` names a file; while it exists, a request fails as its first letter says: `r` raises, `k` kills
+    the process. The file is removed first, so that the next try succeeds.
+    """
+
+    Options: ClassVar[type[BaseModel]] = PaintOptions
+
+    def __init__(self, options: PaintOptions) -> None:
+        self._options = options
+        self.batch_size = options.batch_size
+
+    def digest(self) -> str:
+        return "paint-1"
+
+    def load(self, device: str) -> GeneratorIdentity:
+        return GeneratorIdentity("paint", "local", "0" * 64, "Paint", "none", 1, 0.0, "", "mit", {})
+
+    def generate(self, requests: Sequence[Request]) -> list[NDArray[np.uint8]]:
+        if len(requests) > self._options.most_at_once:
+            raise MemoryError("too many")
+        self._fail()
+        time.sleep(self._options.sleep_s)
+        batch = hashlib.blake2b(str([request.seed for request in requests]).encode()).digest()[0]
+        return [self._paint(request, batch) for request in requests]
+
+    def _paint(self, request: Request, batch: int) -> NDArray[np.uint8]:
+        rng = np.random.default_rng([request.seed, batch])
+        blocks = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        return blocks.repeat(self._options.size // 8, axis=0).repeat(self._options.size // 8, axis=1)
+
+    def _fail(self) -> None:
+        path = Path(self._options.fail_file)
+        if self._options.fail_file and path.is_file():
+            how = path.read_text()
+            if not how.endswith("always"):
+                path.unlink()
+            if how.startswith("k"):
+                os.kill(os.getpid(), 9)
+            raise RuntimeError("asked to fail")
+
+
+class Ruler:
+    """Scores an image by its mean."""
+
+    class Options(BaseModel):
+        """No options."""
+
+        model_config = ConfigDict(extra="forbid", frozen=True)
+
+    columns: ClassVar[dict[str, str]] = {"ruler_mean": "mean of the image, 0 to 255"}
+
+    def __init__(self, options: BaseModel, labels: object) -> None: ...
+
+    def thresholds(self) -> dict[str, Any]:
+        return {}
+
+    def digest(self) -> str:
+        return ""
+
+    def score(self, batch: Any) -> dict[str, list[float]]:
+        return {"ruler_mean": [float(image.mean()) for image in batch.images]}
