@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from synrs_data.captions.cleaning import MAX_CHARACTERS, one_line
 from synrs_data.errors import CaptionError
 from synrs_data.geo import GEO_FIELDS, geo_record
-from synrs_data.resources import suggestion
 from synrs_data.recipe import path_option
+from synrs_data.resources import suggestion
 from synrs_data.sample import Caption
 from synrs_data.vocabulary import LabelSet
 

@@ -47,7 +47,9 @@ class LanguageEnhancementOptions(BaseModel):
     grammar: str = path_option(
         "remote-sensing", description="Grammar, by shipped name or path; for backend 'grammar'."
     )
-    model: str | None = path_option(None, description="Folder or Hub id of the model; for backend 'text-model'.")
+    model: str | None = path_option(
+        None, description="Folder or Hub id of the model; for backend 'text-model'."
+    )
     revision: str | None = Field(None, description="Commit, branch or tag of a model on the Hub.")
     temperature: float = Field(1.0, gt=0, le=10, description="Of the text model: above 1 for more variety.")
     top_p: float = Field(
