@@ -153,9 +153,9 @@ def rules(recipe: Recipe) -> dict[str, str]:
     limits = {name: limit for name, limit in select.thresholds.items() if limit is not None}
     found = {name: f"{name} {bounds(limit)}" for name, limit in limits.items()}
     if select.near_duplicate_distance is not None:
-        found["near-duplicate"] = f"no near-duplicate within {select.near_duplicate_distance} of 64 hash bits"
+        found["near_duplicate"] = f"no near-duplicate within {select.near_duplicate_distance} of 64 hash bits"
     if select.per_label.max is not None:
-        found["per_label quota"] = f"within the quota of {select.per_label.max:,} a label"
+        found["per_label"] = f"within the quota of {select.per_label.max:,} a label"
     if select.top_k is not None:
         found["top_k"] = f"among the best {select.top_k:,}"
     return found

@@ -49,8 +49,8 @@ def every_third(index: int) -> Verdict:
         return "", ""
     return (
         ("clip_agreement_p", "clip_agreement_p 0.031 is below 0.1"),
-        ("near-duplicate", "near-duplicate of 000000001"),
-        ("per_label quota", "over the quota of 30 a label"),
+        ("near_duplicate", "near-duplicate of 000000001"),
+        ("per_label", "over the quota of 30 a label"),
     )[index // 3 % 3]
 
 
