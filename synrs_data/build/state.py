@@ -52,11 +52,7 @@ def open_plan(folder: BuildFolder, recipe: Recipe) -> BuildPlan:
     digests = digests_of(recipe)
     if folder.state.is_file():
         _refuse_change(folder, recipe, digests)
-        plan = BuildPlan(recipe, read_captions(folder.captions), digests)
-        if folder.recipe.read_text(encoding="utf-8") != recipe.to_yaml():
-            folder.manifest.unlink(missing_ok=True)
-            files.write_text(folder.recipe, recipe.to_yaml())
-        return plan
+        return BuildPlan(recipe, read_captions(folder.captions), digests)
     captions = write_captions(recipe)
     plan = BuildPlan(recipe, captions, digests)
     save_captions(folder.captions, captions)

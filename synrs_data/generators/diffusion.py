@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Literal
@@ -15,6 +16,8 @@ from synrs_data.generators.base import Image
 from synrs_data.models.source import ModelFolder, locate
 from synrs_data.recipe import path_option
 from synrs_data.sample import GeneratorIdentity, Request
+
+_log = logging.getLogger(__name__)
 
 
 class DiffusersOptions(BaseModel):
@@ -89,12 +92,14 @@ class DiffusersGenerator:
         if options.compile:
             setattr(pipeline, denoiser, torch.compile(getattr(pipeline, denoiser)))
         self._pipeline = pipeline
+        self._told = False
         return self._identity()
 
     def generate(self, requests: Sequence[Request]) -> list[Image]:
         """Return one image a request; see `Generator.generate`."""
         import torch
 
+        self._tell_of_cuts([request.prompt for request in requests])
         call = dict(self._call)
         if "negative_prompt" in call:
             call["negative_prompt"] = [self._options.negative_prompt] * len(requests)
@@ -110,6 +115,18 @@ class DiffusersGenerator:
             torch.cuda.empty_cache()
             raise MemoryError(str(error).splitlines()[0]) from error
         return [np.asarray(image.convert("RGB")) for image in output.images]
+
+    def _tell_of_cuts(self, prompts: list[str]) -> None:
+        """Log once if a caption is longer than the text encoder reads: its end has no effect on the image."""
+        tokenizer = getattr(self._pipeline, "tokenizer", None)
+        if self._told or tokenizer is None or getattr(self._pipeline, "tokenizer_2", None) is not None:
+            return
+        most = tokenizer.model_max_length
+        for prompt in prompts:
+            if (count := len(tokenizer(prompt).input_ids)) > most:
+                self._told = True
+                _log.warning("the text encoder reads %d tokens; cut from %d: %r", most, count, prompt)
+                return
 
     def _identity(self) -> GeneratorIdentity:
         parameters = inspect.signature(type(self._pipeline).__call__).parameters
