@@ -13,7 +13,7 @@ from synrs_data.report.view import aligned, share
 from synrs_data.resources import shipped
 
 _INLINE = re.compile(r"([\\`*_\[\]|~$])")
-_AT_START = re.compile(r"^([#+=-]|\d+(?=[.)]))")
+_AT_START = re.compile(r"^([#+=-]|\d+(?=[.)](?:\s|$)))")
 
 
 def html_environment() -> Environment:

@@ -153,7 +153,7 @@ def rules(recipe: Recipe) -> dict[str, str]:
     limits = {name: limit for name, limit in select.thresholds.items() if limit is not None}
     found = {name: f"{name} {bounds(limit)}" for name, limit in limits.items()}
     if select.near_duplicate_distance is not None:
-        found["near_duplicate"] = f"no near-duplicate within {select.near_duplicate_distance} of 64 hash bits"
+        found["near_duplicate"] = f"no near-duplicate within {select.near_duplicate_distance} bits"
     if select.per_label.max is not None:
         found["per_label"] = f"within the quota of {select.per_label.max:,} a label"
     if select.top_k is not None:

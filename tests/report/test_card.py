@@ -163,6 +163,7 @@ def test_hostile_texts_break_neither_metadata_nor_tables(tmp_path: Path) -> None
 def test_one_line_text_keeps_its_words_and_loses_its_markup() -> None:
     assert plain("1. first\n- second") == "1\\. first - second"
     assert plain("- item") == "\\- item"
+    assert plain("3.11.7") == "3.11.7"
     assert plain("rs-basic, 64 x 64") == "rs-basic, 64 x 64"
 
 
