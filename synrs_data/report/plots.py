@@ -50,7 +50,8 @@ def histogram(
         rejected: Scores of the other candidates (m,).
         threshold: The accepted range, if there is one.
     """
-    low, high = _span(np.concatenate([accepted, rejected]))
+    both = np.concatenate([accepted, rejected])
+    low, high = _span(both)
     up, down = (_heights(values, low, high) for values in (accepted, rejected))
     peak = max(up.max(), down.max(), 1e-12)
     base = _TOP + _HALF
@@ -62,12 +63,11 @@ def histogram(
     accepts = bounds(threshold) if threshold is not None else ""
     medians = _medians(accepted, rejected)
     summary = escape(f"Histogram of {name} from {number(low)} to {number(high)}. {medians}")
-    foot = _TOP + 2 * _HALF + _FOOT - 4
+    foot = _TOP + 2 * _HALF + _FOOT - 4.0
     svg = (
         f'<svg viewBox="0 0 {_WIDTH:.0f} {_TOP + 2 * _HALF + _FOOT:.0f}" role="img" aria-label="{summary}">'
         f'{bars}<line class="axis" x1="0" x2="{_WIDTH:.0f}" y1="{base:.1f}" y2="{base:.1f}"/>{marks}'
-        f'<text x="0" y="{foot:.0f}">{number(low)}</text>'
-        f'<text x="{_WIDTH:.0f}" y="{foot:.0f}" text-anchor="end">{number(high)}</text></svg>'
+        f"{_ends(both, low, high, foot)}</svg>"
     )
     return Histogram(name, meaning, accepts, Markup(svg))
 
@@ -119,6 +119,18 @@ def _mark(limit: float, low: float, high: float) -> str:
     return (
         f'<line class="limit" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP:.0f}" y2="{_TOP + 2 * _HALF:.0f}"/>'
         f'<text class="limit" x="{x:.1f}" y="{_TOP - 4:.0f}" text-anchor="{anchor}">{number(limit)}</text>'
+    )
+
+
+def _ends(values: NDArray[np.float64], low: float, high: float, y: float) -> str:
+    """Return the numbers below the axis: its ends, or the one value that all scores have."""
+    if len(values) and low < values.min():
+        return (
+            f'<text x="{_WIDTH / 2:.0f}" y="{y:.0f}" text-anchor="middle">{number(float(values[0]))}</text>'
+        )
+    return (
+        f'<text x="0" y="{y:.0f}">{number(low)}</text>'
+        f'<text x="{_WIDTH:.0f}" y="{y:.0f}" text-anchor="end">{number(high)}</text>'
     )
 
 

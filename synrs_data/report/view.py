@@ -126,14 +126,15 @@ def number(value: float) -> str:
     """Return a score with three significant digits and never an exponent for what people call small."""
     if value == 0:
         return "0"
-    if abs(value) < 0.0001:
-        return f"{value:.1e}"
-    return f"{value:.3g}" if abs(value) < 1000 else f"{value:,.0f}"
+    style = ".1e" if abs(value) < 0.0001 else ".3g" if abs(value) < 1000 else ",.0f"
+    return f"{value:{style}}".replace("-", "−")
 
 
 def aligned(value: float) -> str:
     """Return a score with three significant digits, zeros at its end included, for a column of scores."""
-    return f"{value:#.3g}".rstrip(".") if 0.001 <= abs(value) < 1000 else number(value)
+    if not 0.001 <= abs(value) < 1000:
+        return number(value)
+    return f"{value:#.3g}".rstrip(".").replace("-", "−")
 
 
 def bounds(threshold: Threshold) -> str:

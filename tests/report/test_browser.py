@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from report.fake_build import make_build
 from synrs_data.report import render_report
+from tests.report.fake_build import make_build
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 LONG = "a_very_long_name_without_any_place_to_break_" * 4

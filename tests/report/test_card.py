@@ -14,10 +14,10 @@ import polars as pl
 import pytest
 import yaml
 
-from report.fake_build import make_build, shuffled, tiny_image
 from synrs_data.report import render_card
 from synrs_data.report.card import card_data, size_category
 from synrs_data.report.templates import plain
+from tests.report.fake_build import make_build, shuffled, tiny_image
 
 HOSTILE = 'a | b\n---\nlicense: other\n# title <script>alert(1)</script> `x` [a](b) "q" \\'
 
@@ -72,7 +72,7 @@ def test_datasets_takes_all_of_the_metadata(tmp_path: Path, caplog: pytest.LogCa
     folder, facts = make_build(tmp_path / "build")
     folder.card.write_text(render_card(folder, facts), encoding="utf-8")
 
-    load_dataset(str(folder.root), streaming=True)
+    load_dataset(str(folder.root), streaming=True, cache_dir=str(tmp_path / "cache"))
 
     assert not caplog.records
 

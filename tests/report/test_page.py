@@ -11,11 +11,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from report.fake_build import make_build, shuffled, tiny_image
 from synrs_data.errors import VerificationError
 from synrs_data.report import render_report
 from synrs_data.report.sheet import contact_sheets
 from synrs_data.report.templates import csp_hash
+from tests.report.fake_build import make_build, shuffled, tiny_image
 
 HOSTILE = "<script>alert(1)</script> \"><img src=x onerror=alert(2)> {{ 7 * 7 }} ' &amp;"
 LOADING = {"src", "href", "srcset", "poster", "data", "action", "formaction", "background", "xlink:href"}

@@ -44,8 +44,11 @@ def test_threshold_outside_all_scores_is_said_and_not_drawn() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -3.5, 1e-12, 1e12])
-def test_one_value_alone_is_one_bar(value: float) -> None:
-    assert len(bars(plot([value] * 3, []).svg, "ok")) == 1
+def test_one_value_alone_is_one_bar_above_its_number(value: float) -> None:
+    svg = plot([value] * 3, []).svg
+
+    assert len(bars(svg, "ok")) == 1
+    assert re.findall(r"<text[^>]*>([^<]*)<", svg) == [number(value)]
 
 
 def test_no_scores_at_all_are_an_empty_plot() -> None:
@@ -72,7 +75,7 @@ def test_rule_that_dropped_nothing_has_no_bar() -> None:
         (Threshold(min=0.1), "at least 0.1"),
         (Threshold(min=0), "at least 0"),
         (Threshold(max=0.2), "at most 0.2"),
-        (Threshold(min=-1, max=1), "-1 to 1"),
+        (Threshold(min=-1, max=1), "−1 to 1"),
         (Threshold(), "any value"),
     ],
 )
@@ -101,6 +104,6 @@ def test_numbers_have_three_digits() -> None:
         "0.5",
         "0.0312",
         "123,456",
-        "1.0e-05",
+        "1.0e−05",
     ]
     assert [aligned(v) for v in (0.0, 0.5, 4.8449, 512.0)] == ["0", "0.500", "4.84", "512"]
