@@ -7,6 +7,7 @@ appended; a crash can cut the last one short, so a reader skips what is not JSON
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,6 +30,8 @@ class EventLog:
     def __init__(self, path: Path | None, *listeners: Listener) -> None:
         self._path = path
         self._listeners = listeners
+        if path is not None:
+            _end_last_line(path)
 
     def emit(self, event: str, **fields: object) -> None:
         """Append one event; values must be of JSON's types."""
@@ -38,6 +41,15 @@ class EventLog:
                 file.write(json.dumps(record, ensure_ascii=False) + "\n")
         for listener in self._listeners:
             listener(record)
+
+
+def _end_last_line(path: Path) -> None:
+    """End a line that a crash cut short, or the next event would be lost with it."""
+    if path.is_file() and path.stat().st_size:
+        with writable(path), path.open("rb+") as file:
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.write(b"\n")
 
 
 def read_events(path: Path) -> Iterator[Event]:

@@ -95,7 +95,7 @@ def writable(path: Path) -> Iterator[None]:
                 where=str(path),
                 fix="free some space and run the same command again: finished shards are kept",
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
             raise BuildFolderError(
                 f"cannot be written ({error.strerror})",
                 where=str(path),

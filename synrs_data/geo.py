@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -60,7 +61,7 @@ def geo_record(values: dict[str, Any], *, where: str) -> GeoRecord:
         where: File and line, for the message.
 
     Raises:
-        CaptionError: A value is no number or outside its range.
+        CaptionError: A value is no number or outside its range, or the month has no such day.
     """
     values = {name: value for name, value in values.items() if value not in (None, "")}
     date = values.pop("date", None)
@@ -69,7 +70,7 @@ def geo_record(values: dict[str, Any], *, where: str) -> GeoRecord:
             year, month, day = (int(part) for part in str(date)[:10].split("-"))
             values = {"year": year, "month": month, "day": day, **values}
         whole = ("year", "month", "day")
-        numbers = {name: int(value) if name in whole else float(value) for name, value in values.items()}
+        numbers = {name: _whole(value) if name in whole else float(value) for name, value in values.items()}
     except (TypeError, ValueError, OverflowError) as error:
         raise CaptionError(
             f"geo-metadata {values | ({'date': date} if date else {})} are no numbers",
@@ -82,7 +83,30 @@ def geo_record(values: dict[str, Any], *, where: str) -> GeoRecord:
             raise CaptionError(
                 f"{name} is {value}, outside {low} to {high}", where=where, fix="correct it or leave it empty"
             )
-    return GeoRecord(**numbers)  # type: ignore[arg-type]
+    record = GeoRecord(**numbers)  # type: ignore[arg-type]
+    _check_day(record, where)
+    return record
+
+
+def _whole(value: Any) -> int:
+    number = int(value)
+    if isinstance(value, float) and number != value:
+        raise ValueError(f"{value} is no whole number")
+    return number
+
+
+def _check_day(record: GeoRecord, where: str) -> None:
+    """Raise if the month has no such day; in an unknown year February has 29."""
+    if record.month is None or record.day is None:
+        return
+    try:
+        datetime.date(record.year or 2000, record.month, record.day)
+    except ValueError as error:
+        raise CaptionError(
+            f"the month {record.month} of {record.year or 'any year'} has no day {record.day}",
+            where=where,
+            fix="correct it or leave it empty",
+        ) from error
 
 
 GEO_FIELDS = (*_RANGES, "date")

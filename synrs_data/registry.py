@@ -65,11 +65,18 @@ def lookup(kind: Kind, name: str) -> Any:
         )
     module, _, attribute = known[name].partition(":")
     try:
-        return getattr(importlib.import_module(module), attribute)
+        method = getattr(importlib.import_module(module), attribute)
     except MissingExtraError:
         raise
-    except (ImportError, AttributeError) as error:
+    except Exception as error:
+        # A plugin may raise anything while it is imported.
         raise RecipeError(
             f"the method '{name}' of {kind} cannot be imported from {known[name]}: {error}",
             fix="re-install the package that brings it",
         ) from error
+    if not hasattr(method, "Options"):
+        raise RecipeError(
+            f"the method '{name}' of {kind} cannot be used: {known[name]} has no Options",
+            fix="install a version of the package that is made for this synrs-data",
+        )
+    return method

@@ -5,6 +5,7 @@ In a checkout they lie beside the package; in a wheel, inside it.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from pathlib import Path
 
@@ -49,9 +50,11 @@ def find(name: str, known: dict[str, Path], *, what: str) -> Path:
     """
     if name in known:
         return known[name]
-    path = Path(name).expanduser()
-    if path.is_file():
-        return path
+    # A name that is no path at all (too long, of an unknown user) is as unknown as any other.
+    with contextlib.suppress(OSError, RuntimeError):
+        path = Path(name).expanduser()
+        if path.is_file():
+            return path
     raise RecipeError(f"there is no {what} '{name}'", fix=suggestion(name, known, what=what))
 
 
