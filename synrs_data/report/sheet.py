@@ -94,19 +94,19 @@ def contact_sheets(folder: BuildFolder, facts: BuildFacts, room: int = SHEET_CHA
     accepted = [_spread(rows, ACCEPTED) for rows in _by_label(facts, facts.packed)]
     rejected = [_one_of_each_rule(rows, REJECTED) for rows in _by_label(facts, facts.rejected)]
     sheets = [Sheet(name, [], []) for name in facts.labels.names]
-    full = True
     for turn in range(ACCEPTED):
+        # Rejected candidates take part in every third turn, so that both kinds end together.
+        other, late = divmod(turn, ACCEPTED // REJECTED)
         for sheet, good, bad in zip(sheets, accepted, rejected, strict=True):
-            waiting = [(sheet.accepted, good[turn])] if turn < len(good) else []
-            if turn % (ACCEPTED // REJECTED) == 0 and turn // (ACCEPTED // REJECTED) < len(bad):
-                waiting.append((sheet.rejected, bad[turn // (ACCEPTED // REJECTED)]))
+            waiting = [(sheet.accepted, row) for row in good[turn : turn + 1]]
+            waiting += [(sheet.rejected, row) for row in bad[other : other + 1] if not late]
             for shown, row in waiting:
                 picture = _picture(folder, facts, row)
-                if picture.characters > room:
-                    return Sheets(sheets, _hero(sheets), full=False)
                 room -= picture.characters
+                if room < 0:
+                    return Sheets(sheets, _hero(sheets), full=False)
                 shown.append(picture)
-    return Sheets(sheets, _hero(sheets), full)
+    return Sheets(sheets, _hero(sheets), full=True)
 
 
 def _by_label(facts: BuildFacts, table: pl.DataFrame) -> list[pl.DataFrame]:
