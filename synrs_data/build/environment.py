@@ -43,16 +43,6 @@ def make_deterministic() -> None:
     torch.backends.cudnn.deterministic = True
 
 
-def quiet_libraries() -> None:
-    """Keep progress bars and advice of model libraries out of our own output; their errors still come."""
-    import diffusers.utils.logging as diffusers_logging
-    import transformers.utils.logging as transformers_logging
-
-    for logging in (diffusers_logging, transformers_logging):
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
-
-
 def choose_devices(device: str, workers: int | None, pending: int) -> list[str]:
     """Return the device of each worker: one worker a GPU, or `workers` on the CPU.
 

@@ -15,7 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from synrs_data import files
-from synrs_data.build.environment import environment, make_deterministic, quiet_libraries
+from synrs_data.build.environment import environment, make_deterministic
 from synrs_data.build.plan import BuildPlan, make, make_filters
 from synrs_data.build.record import Provenance
 from synrs_data.errors import SynrsError, UserError
@@ -59,7 +59,6 @@ class ShardWorker:
         if self._loaded:
             return
         make_deterministic()
-        quiet_libraries()
         plan = self._plan
         self._generator = make("generators", plan.recipe.generator)
         identity = self._generator.load(self._device)

@@ -35,6 +35,7 @@ def load_pipeline(model: ModelFolder, *, dtype: Any, variant: str | None = None)
     """
     from diffusers import AutoPipelineForText2Image, DiffusionPipeline
 
+    _quiet_libraries()
     index = _read_index(model.path)
     components: dict[str, Any] = {}
     for name, entry in index.items():
@@ -58,6 +59,16 @@ def load_pipeline(model: ModelFolder, *, dtype: Any, variant: str | None = None)
     return pipeline
 
 
+def _quiet_libraries() -> None:
+    """Keep progress bars and advice of the model libraries out of our own output; their errors still come."""
+    import diffusers.utils.logging as diffusers_logging
+    import transformers.utils.logging as transformers_logging
+
+    for logging in (diffusers_logging, transformers_logging):
+        logging.set_verbosity_error()
+        logging.disable_progress_bar()
+
+
 def _read_index(path: Path) -> dict[str, Any]:
     file = path / "model_index.json"
     try:
@@ -77,7 +88,9 @@ def _read_index(path: Path) -> dict[str, Any]:
 
 def _component_class(library: str, name: str, component: str, path: Path) -> Any:
     try:
-        module = importlib.import_module(library if library in ("diffusers", "transformers") else f"diffusers.{library}")
+        module = importlib.import_module(
+            library if library in ("diffusers", "transformers") else f"diffusers.{library}"
+        )
         return getattr(module, name)
     except (ImportError, AttributeError):
         pass
@@ -111,7 +124,9 @@ def _load_component(cls: Any, folder: Path, dtype: Any, variant: str | None) -> 
         component, report = cls.from_pretrained(str(folder), **options)
     except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise WeightsError(
-            f"weights cannot be loaded: {_first_line(error)}", where=str(folder), fix="download the model again, whole"
+            f"weights cannot be loaded: {_first_line(error)}",
+            where=str(folder),
+            fix="download the model again, whole",
         ) from error
     _refuse_partial(cls, folder, report)
     return component

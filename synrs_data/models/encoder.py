@@ -109,5 +109,7 @@ def encoder_digest(model: str, weights: str) -> str:
     if not weights:
         return locate(str(encoder_folder(model))).sha256()
     if not Path(weights).is_file():
-        raise WeightsError("there is no such file of weights", where=weights, fix="correct the path in the recipe")
+        raise WeightsError(
+            "there is no such file of weights", where=weights, fix="correct the path in the recipe"
+        )
     return hashlib.sha256(f"{model} {files.sha256(Path(weights))}".encode()).hexdigest()

@@ -82,7 +82,9 @@ def locate(name: str, *, revision: str | None = None, patterns: list[str] | None
     if path.is_dir():
         return _folder(path.resolve().name, path.resolve(), "local")
     if path.exists():
-        raise WeightsError("is a file, not a model folder", where=name, fix="give the folder that holds the model")
+        raise WeightsError(
+            "is a file, not a model folder", where=name, fix="give the folder that holds the model"
+        )
     if not _HUB_ID.fullmatch(name):
         raise WeightsError(
             f"there is no model '{name}': no folder of that path, no embedded model of that name",
