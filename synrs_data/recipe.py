@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from synrs_data.errors import RecipeError
 from synrs_data.registry import Kind, lookup
 from synrs_data.resources import find, recipes, suggestion
-from synrs_data.vocabulary import LabelSet, explain, load_label_set, read_yaml
+from synrs_data.vocabulary import NOT_YAML, LabelSet, explain, load_label_set, parse_yaml, read_yaml
 
 FINGERPRINT_VERSION = 1
 DEFAULT_NEAR_DUPLICATE_DISTANCE = 4
@@ -44,9 +44,9 @@ def path_option(default: Any = ..., *, description: str) -> Any:
 
 
 class Model(BaseModel):
-    """Base of every part of a recipe: unknown keys are errors, values do not change."""
+    """Base of every part of a recipe: unknown keys are errors, numbers are finite, values do not change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class MethodSpec(BaseModel):
@@ -221,6 +221,11 @@ def score_columns(filters: Sequence[MethodSpec], labels: LabelSet) -> dict[str, 
     return columns
 
 
+def is_number(column: str) -> bool:
+    """Return whether a score column holds numbers; perceptual hashes are texts, for `near_duplicate_distance`."""
+    return not column.endswith("_phash")
+
+
 def method_options(kind: Kind, spec: MethodSpec) -> Any:
     """Return the checked options of a method, as the method's own model."""
     return lookup(kind, spec.method).Options.model_validate(spec.model_extra or {})
@@ -238,13 +243,18 @@ def override(values: dict[str, Any], text: str) -> None:
             f"`--set {text}` has no value", fix="write `--set key=value`, for example `--set seed=7`"
         )
     try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        parsed = parse_yaml(value)
+    except NOT_YAML as error:
         raise RecipeError(f"`--set {text}`: the value is not YAML", fix="quote it") from error
     here: Any = values
     *parents, last = path.split(".")
     for part in parents:
-        here = here[_position(part, here, text)] if isinstance(here, list) else here.setdefault(part, {})
+        if isinstance(here, list):
+            here = here[_position(part, here, text)]
+        else:
+            # A key that is null, such as a threshold that is switched off, can be given keys again.
+            here[part] = {} if here.get(part) is None else here[part]
+            here = here[part]
         if not isinstance(here, dict | list):
             raise RecipeError(
                 f"`--set {text}`: '{part}' has no keys below it", fix="see the recipe for its keys"
@@ -297,7 +307,7 @@ def _fingerprint(values: dict[str, Any]) -> str:
 
 
 def _position(part: str, items: list[Any], text: str) -> int:
-    if not part.isdigit() or int(part) >= len(items):
+    if not (part.isascii() and part.isdigit()) or int(part) >= len(items):
         raise RecipeError(
             f"`--set {text}`: '{part}' is no position in a list of {len(items)}", fix="count from 0"
         )
@@ -330,13 +340,13 @@ def _complete_selection(
     for spec in filters:
         thresholds |= lookup("filters", spec.method)(method_options("filters", spec), labels).thresholds()
     thresholds |= select.thresholds
-    columns = score_columns(filters, labels)
+    columns = [name for name in score_columns(filters, labels) if is_number(name)]
     for name in [*thresholds, *([select.rank_by] if select.rank_by else [])]:
         if name not in columns:
             raise RecipeError(
-                f"'select': no filter of this recipe gives the score '{name}'",
+                f"'select': no filter of this recipe gives the number '{name}'",
                 where=where,
-                fix=suggestion(name, list(columns), what="score"),
+                fix=suggestion(name, columns, what="score"),
             )
     has_hash = any(spec.method == "near-duplicate" for spec in filters)
     distance = select.near_duplicate_distance
@@ -361,6 +371,7 @@ def _absolute_paths(cls: type[BaseModel], options: dict[str, Any], folder: Path)
     resolved = dict(options)
     for name in _path_options(cls):
         value = options.get(name)
-        if isinstance(value, str) and (folder / value).exists():
+        # An empty text is no path, though `folder / ""` is the folder itself.
+        if isinstance(value, str) and value and (folder / value).exists():
             resolved[name] = str((folder / value).resolve())
     return resolved

@@ -110,6 +110,33 @@ def load_template_set(name: str) -> TemplateSet:
 
 FileT = TypeVar("FileT", bound=BaseModel)
 
+NOT_YAML = (yaml.YAMLError, ValueError, KeyError, AttributeError, RecursionError)
+"""What `parse_yaml` raises: PyYAML's own errors, and those of its constructors for a date or number that is none."""
+
+
+class _Loader(yaml.SafeLoader):
+    """The safe loader, which makes plain values alone, without keys that silently replace an earlier one."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                if key.value in seen:
+                    raise yaml.constructor.ConstructorError(
+                        None, None, f"the key '{key.value}' appears twice", key.start_mark
+                    )
+                seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def parse_yaml(text: str) -> Any:
+    """Return the plain values of a YAML text.
+
+    Raises:
+        YAMLError: And the others of `NOT_YAML`.
+    """
+    return yaml.load(text, _Loader)
+
 
 def read_yaml(path: Path) -> Any:
     """Return the contents of a YAML file.
@@ -118,8 +145,8 @@ def read_yaml(path: Path) -> Any:
         RecipeError: It cannot be read or is not YAML.
     """
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return parse_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, *NOT_YAML) as error:
         place = getattr(error, "problem_mark", None)
         line = f", line {place.line + 1}" if place is not None else ""
         reason = getattr(error, "problem", None) or getattr(error, "strerror", None) or str(error)

@@ -97,8 +97,17 @@ def test_the_contents_are_on_the_disk_before_the_name_is(
 ) -> None:
     done: list[str] = []
     fsync, replace = os.fsync, os.replace
-    monkeypatch.setattr(os, "fsync", lambda handle: (done.append("fsync"), fsync(handle))[1])
-    monkeypatch.setattr(os, "replace", lambda *names: (done.append("replace"), replace(*names))[1])
+
+    def noted_fsync(handle: int) -> None:
+        done.append("fsync")
+        fsync(handle)
+
+    def noted_replace(source: Path, target: Path) -> None:
+        done.append("replace")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "replace", noted_replace)
     write_text(tmp_path / "a.txt", "ä")
     assert done == ["fsync", "replace", "fsync"]
     assert (tmp_path / "a.txt").read_bytes() == "ä".encode()

@@ -71,7 +71,7 @@ class Filter(Protocol):
 class EncoderOptions(BaseModel):
     """Options of filters that use an image/text encoder."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     model: str = path_option(
         "eurosat-tiny-clip",

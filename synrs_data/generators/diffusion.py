@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 class DiffusersOptions(BaseModel):
     """Options of the generator `diffusers`; null means the pipeline's own default."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     model: str = path_option(description="Embedded model, folder of a pipeline, or Hub id.")
     revision: str | None = Field(None, description="Branch, tag or commit of a Hub id; pin a commit.")
@@ -36,8 +36,8 @@ class DiffusersOptions(BaseModel):
         ge=0,
         description="Strength of classifier-free guidance in pipelines that call it so (Qwen-Image, Flux).",
     )
-    width: int | None = Field(None, ge=8, description="Pixels.")
-    height: int | None = Field(None, ge=8, description="Pixels.")
+    width: int | None = Field(None, ge=8, multiple_of=8, description="Pixels.")
+    height: int | None = Field(None, ge=8, multiple_of=8, description="Pixels.")
     negative_prompt: str = Field("", description="What to avoid.")
     dtype: Literal["float32", "float16", "bfloat16"] = Field(
         "float32", description="Type of weights and activations."

@@ -13,6 +13,7 @@ from PIL import Image as PillowImage
 
 from synrs_data import files
 from synrs_data.errors import VerificationError
+from synrs_data.recipe import is_number
 from synrs_data.shards.folder import BuildFolder
 from synrs_data.shards.schema import check_record, fields_of
 from synrs_data.shards.tar import members
@@ -158,4 +159,4 @@ def _check_candidates(done: Path) -> Iterator[str]:
 
 def _number_scores(manifest: dict[str, Any]) -> list[str]:
     """Return the scores that records hold; texts such as perceptual hashes are in the tables alone."""
-    return [name for name in manifest["scores"] if not name.endswith("_phash")]
+    return [name for name in manifest["scores"] if is_number(name)]
