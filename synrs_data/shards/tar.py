@@ -84,7 +84,10 @@ def read_sample(path: Path, span: Span) -> dict[str, bytes]:
     Raises:
         VerificationError: The span holds no whole sample.
     """
-    return parse_sample(read_span(path, span), where=str(path))
+    blocks = read_span(path, span)
+    if len(blocks) < span.length:
+        raise VerificationError(f"ends before the sample at byte {span.offset} does", where=str(path))
+    return parse_sample(blocks, where=str(path))
 
 
 def parse_sample(blocks: bytes, *, where: str) -> dict[str, bytes]:
@@ -101,10 +104,12 @@ def parse_sample(blocks: bytes, *, where: str) -> dict[str, bytes]:
         except (tarfile.HeaderError, UnicodeDecodeError) as error:
             raise VerificationError(f"a sample's header is damaged: {error}", where=where) from error
         content = blocks[start + _BLOCK : start + _BLOCK + info.size]
-        if len(content) < info.size:
+        if not 0 <= info.size <= len(content):
             raise VerificationError(f"'{info.name}' is cut short", where=where)
         fields[info.name.partition(".")[2]] = content
         start += _BLOCK + info.size + -info.size % _BLOCK
+    if not fields or start != len(blocks):
+        raise VerificationError("a sample is cut short", where=where)
     return fields
 
 
@@ -112,16 +117,18 @@ def members(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
     """Yield key and fields of every sample of a tar, in order.
 
     Raises:
-        VerificationError: The file is no whole tar, a member is no regular file, or a key comes back.
+        VerificationError: The file is no whole tar, a member is no regular file, or a key or field comes back.
     """
     seen: set[str] = set()
     current, fields = "", dict[str, bytes]()
+    end = 0
     try:
         with tarfile.open(path, "r:") as tar:
             for info in tar:
                 key, _, name = info.name.partition(".")
-                content = tar.extractfile(info)
-                if content is None or not name:
+                # A link is no field: it could lead to another member, or out of the archive.
+                content = tar.extractfile(info) if info.isreg() and info.size >= 0 else None
+                if content is None or not name or not _KEY.fullmatch(key):
                     raise VerificationError(f"'{info.name}' is no field of a sample", where=str(path))
                 if key != current:
                     if fields:
@@ -130,8 +137,24 @@ def members(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
                         raise VerificationError(f"the key '{key}' comes back", where=str(path))
                     seen.add(key)
                     current, fields = key, {}
+                if name in fields:
+                    raise VerificationError(f"the field '{info.name}' comes back", where=str(path))
                 fields[name] = content.read()
+                end = info.offset_data + info.size + -info.size % _BLOCK
+        _check_end(path, end)
     except (tarfile.TarError, OSError, UnicodeDecodeError) as error:
         raise VerificationError(f"is no whole tar: {error}", where=str(path)) from error
     if fields:
         yield current, fields
+
+
+def _check_end(path: Path, end: int) -> None:
+    """Raise if anything but the empty blocks that end an archive follows the last member.
+
+    `tarfile` takes a damaged header in the middle, or no end at all, for the end.
+    """
+    with path.open("rb") as file:
+        file.seek(end)
+        rest = file.read()
+    if len(rest) < 2 * _BLOCK or any(rest):
+        raise VerificationError(f"is no whole tar: damaged or cut short at byte {end}", where=str(path))
