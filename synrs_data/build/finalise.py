@@ -15,7 +15,7 @@ from synrs_data.build.state import read_state
 from synrs_data.recipe import Recipe
 from synrs_data.report import BuildFacts, render_card, render_report
 from synrs_data.shards.folder import BuildFolder
-from synrs_data.shards.manifest import MANIFEST_FORMAT, read_manifest
+from synrs_data.shards.manifest import MANIFEST_FORMAT, manifest_text, read_manifest
 from synrs_data.vocabulary import read_yaml
 
 
@@ -66,7 +66,7 @@ def finalise(
             for path, entry in sorted(listed.items())
         },
     }
-    files.write_text(folder.manifest, json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+    files.write_text(folder.manifest, manifest_text(manifest))
     return manifest
 
 

@@ -58,6 +58,7 @@ class ShardWorker:
     def _load(self) -> None:
         if self._loaded:
             return
+        started = time.perf_counter()
         make_deterministic()
         plan = self._plan
         self._generator = make("generators", plan.recipe.generator)
@@ -65,6 +66,7 @@ class ShardWorker:
         self._filters = make_filters(plan.recipe, plan.labels)
         self._provenance = Provenance(plan.recipe, plan.fingerprint, plan.labels.names, identity)
         self._loaded = True
+        self._report("loaded", load_s=round(time.perf_counter() - started, 3))
 
     def run_shard(self, shard: int) -> None:
         """Make one shard: its tar, then its table, then the done marker that names both.

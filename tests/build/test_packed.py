@@ -19,6 +19,10 @@ from synrs_data.shards.manifest import verify
 from tests.build.painted import final_hashes, painted
 
 
+# webdataset and datasets leave the files they stream from to the garbage collector.
+readers = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> BuildResult:
     return build(painted(), tmp_path_factory.mktemp("packed") / "out", engine="inline")
@@ -38,6 +42,7 @@ def test_every_candidate_is_packed_or_rejected_once(built: BuildResult) -> None:
     assert list(verify(built.folder)) == []
 
 
+@readers
 def test_webdataset_reads_equal_bytes(built: BuildResult) -> None:
     import webdataset
 
@@ -49,6 +54,7 @@ def test_webdataset_reads_equal_bytes(built: BuildResult) -> None:
     }
 
 
+@readers
 @pytest.mark.parametrize("streaming", [True, False])
 def test_datasets_reads_the_folder_with_its_splits(built: BuildResult, tmp_path: Path, streaming: bool) -> None:
     import datasets
@@ -66,6 +72,7 @@ def test_datasets_reads_the_folder_with_its_splits(built: BuildResult, tmp_path:
     assert loaded["train"].features["cls"].names[1] == "Forest"
 
 
+@readers
 @pytest.mark.parametrize("streaming", [True, False])
 def test_datasets_reads_the_tars_alone(built: BuildResult, tmp_path: Path, streaming: bool) -> None:
     import datasets
