@@ -90,7 +90,7 @@ def encoder_folder(model: str) -> Path:
     Raises:
         WeightsError: There is none, or it is no open_clip folder.
     """
-    found = locate(model.removeprefix("local-dir:"), patterns=["open_clip*", "*.json", "*.txt"])
+    found = locate(model.removeprefix("local-dir:"), patterns=["open_clip*.safetensors", "*.json", "*.txt"])
     if not (found.path / "open_clip_config.json").is_file():
         raise WeightsError(
             "is no open_clip folder: it has no open_clip_config.json",
