@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Iterator
@@ -20,6 +21,25 @@ from synrs_data.shards.tar import members
 
 MANIFEST_FORMAT = 1
 
+_SHAPE: dict[str, type] = {
+    "name": str,
+    "fingerprints": dict,
+    "candidates": int,
+    "splits": dict,
+    "labels": list,
+    "image_format": str,
+    "scores": dict,
+    "quarantined": list,
+    "files": dict,
+}
+
+
+def manifest_text(manifest: dict[str, Any]) -> str:
+    """Return the manifest as it is written: with a digest over itself, so that no byte can change unseen."""
+    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return json.dumps({**manifest, "digest": digest}, indent=1, ensure_ascii=False) + "\n"
+
 
 def read_manifest(folder: BuildFolder) -> dict[str, Any]:
     """Return the manifest.
@@ -35,32 +55,47 @@ def read_manifest(folder: BuildFolder) -> dict[str, Any]:
                 where=str(folder.manifest),
                 fix="install the version that made it",
             )
+        if not _is_manifest(values):
+            raise ValueError("a key is missing or has another type")
     except FileNotFoundError as error:
         raise VerificationError(
             "there is no manifest.json: no finished build",
             where=str(folder.root),
             fix="run `synrs-data build` on it again, or look with `synrs-data status`",
         ) from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise VerificationError(
             "cannot be read as a manifest",
             where=str(folder.manifest),
             fix="run `synrs-data select` to write it again",
         ) from error
-    return dict(values)
+    return {key: value for key, value in values.items() if key != "digest"}
+
+
+def _is_manifest(values: dict[str, Any]) -> bool:
+    entries = [*values["files"].values(), *values["splits"].values()]
+    return (
+        all(isinstance(values[key], kind) for key, kind in _SHAPE.items())
+        and all(isinstance(entry, dict) for entry in entries)
+        and all(isinstance(entry["bytes"], int) for entry in values["files"].values())
+        and all(isinstance(entry["sha256"], str) for entry in values["files"].values())
+    )
 
 
 def verify(folder: BuildFolder) -> Iterator[str]:
     """Yield every fault of a finished build, one sentence each; nothing if every byte is as promised.
 
-    Checks each listed file's size and sha256, that none is missing and none is extra, each tar's samples
-    (count, fields, records, readable images, unique keys), each table against its tar, and the candidates
-    against their done markers.
+    Checks the manifest against its own digest and counts, each listed file's size and sha256, that none is
+    missing and none is extra, each tar's samples (count, fields, records, readable images, unique keys), each
+    table against its tar, and the candidates against their done markers.
 
     Raises:
         VerificationError: There is no manifest.
     """
     manifest = read_manifest(folder)
+    if folder.manifest.read_text(encoding="utf-8") != manifest_text(manifest):
+        yield f"{folder.manifest.name}: its contents have changed (its digest differs)"
+    yield from _check_counts(folder, manifest)
     for name, entry in manifest["files"].items():
         yield from _check_file(folder.root / name, name, entry)
     yield from _check_extra(folder, manifest)
@@ -72,8 +107,40 @@ def verify(folder: BuildFolder) -> Iterator[str]:
         yield from _check_candidates(done)
 
 
+def _check_counts(folder: BuildFolder, manifest: dict[str, Any]) -> Iterator[str]:
+    """Yield where the manifest's numbers do not add up."""
+    place = folder.data.name
+    for split, counts in manifest["splits"].items():
+        own = [
+            entry
+            for name, entry in manifest["files"].items()
+            if name.startswith(f"{place}/{split}-") and name.endswith(".tar")
+        ]
+        found = {"samples": sum(entry.get("samples", 0) for entry in own), "shards": len(own)}
+        if counts != found:
+            yield f"{folder.manifest.name}: split {split} is {counts}, its files are {found}"
+    packed = sum(counts.get("samples", 0) for counts in manifest["splits"].values())
+    rejected = manifest["files"].get(folder.rejects.name, {}).get("samples", 0)
+    if packed + rejected != manifest["candidates"]:
+        yield (
+            f"{folder.manifest.name}: {packed} packed and {rejected} rejected samples are not "
+            f"{manifest['candidates']} candidates"
+        )
+    if folder.rejects.is_file() and _height(folder.rejects) != rejected:
+        yield f"{folder.rejects.name}: does not hold {rejected} samples"
+
+
+def _height(table: Path) -> int | None:
+    try:
+        return int(pl.scan_parquet(table).select(pl.len()).collect().item())
+    except (OSError, pl.exceptions.PolarsError):
+        return None
+
+
 def _check_file(path: Path, name: str, entry: dict[str, Any]) -> Iterator[str]:
-    if not path.is_file():
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        yield f"{name}: leads out of the folder"
+    elif not path.is_file():
         yield f"{name}: is missing"
     elif (size := path.stat().st_size) != entry["bytes"]:
         yield f"{name}: has {size} bytes, not {entry['bytes']}"
@@ -117,7 +184,7 @@ def _check_sample(
 ) -> Iterator[str]:
     try:
         record = json.loads(fields["json"])
-    except ValueError:
+    except (ValueError, RecursionError):
         yield "its json is damaged"
         return
     yield from check_record(record, scores)
@@ -133,7 +200,7 @@ def _check_sample(
             yield f"its label {label!r} is none of the {len(manifest['labels'])} labels"
     try:
         PillowImage.open(io.BytesIO(fields[manifest["image_format"]])).load()
-    except (OSError, ValueError, SyntaxError) as error:
+    except Exception as error:  # noqa: BLE001 - each of Pillow's decoders raises errors of its own
         yield f"its image cannot be read: {error}"
 
 

@@ -6,6 +6,7 @@ record has every key with one fixed type, and the dataset card declares the same
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from synrs_data.vocabulary import LabelSet
@@ -74,7 +75,11 @@ def check_record(record: Any, scores: list[str]) -> list[str]:
             faults.append(
                 f"'scores' has {', '.join(found) or 'nothing'}, not {', '.join(scores) or 'nothing'}"
             )
-        faults += [f"score '{key}' is no number" for key, value in found.items() if type(value) is not float]
+        faults += [
+            f"score '{key}' is no finite number"
+            for key, value in found.items()
+            if type(value) is not float or not math.isfinite(value)
+        ]
     return faults
 
 

@@ -155,6 +155,6 @@ def _check_end(path: Path, end: int) -> None:
     """
     with path.open("rb") as file:
         file.seek(end)
-        rest = file.read()
-    if len(rest) < 2 * _BLOCK or any(rest):
+        rest = file.read(2 * tarfile.RECORDSIZE)
+    if not 2 * _BLOCK <= len(rest) < 2 * tarfile.RECORDSIZE or any(rest):
         raise VerificationError(f"is no whole tar: damaged or cut short at byte {end}", where=str(path))
