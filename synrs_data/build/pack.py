@@ -15,6 +15,7 @@ from synrs_data.build.candidates import read_table
 from synrs_data.errors import CorruptShardError
 from synrs_data.recipe import Selection
 from synrs_data.shards.folder import BuildFolder
+from synrs_data.shards.table import write_table
 from synrs_data.shards.tar import TarWriter
 
 
@@ -55,8 +56,7 @@ def pack(folder: BuildFolder, table: pl.DataFrame, select: Selection) -> dict[st
             tar = folder.data / f"{name}.tar"
             metadata = _write_shard(tar, source, rows)
             path = folder.metadata / f"{name}.parquet"
-            with files.atomic(path) as file:
-                metadata.write_parquet(file, compression="zstd", statistics=False)
+            write_table(path, metadata)
             for item in (tar, path):
                 written[item.relative_to(folder.root).as_posix()] = {"samples": size, "split": split}
     source.close()
@@ -143,8 +143,7 @@ def _write_rejects(folder: BuildFolder, table: pl.DataFrame) -> int:
         empty = read_table(folder, int(table["shard"][0])).clear()
         text = pl.lit("", dtype=pl.String)
         parts = [empty.with_columns(reason=text, rule=text, split=text, file=text)]
-    with files.atomic(folder.rejects) as file:
-        pl.concat(parts).write_parquet(file, compression="zstd", statistics=False)
+    write_table(folder.rejects, pl.concat(parts))
     return rejected.height
 
 

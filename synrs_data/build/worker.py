@@ -22,6 +22,7 @@ from synrs_data.errors import SynrsError, UserError
 from synrs_data.filters.base import Batch, Scores
 from synrs_data.sample import Caption, Request, sample_key
 from synrs_data.shards.folder import BuildFolder
+from synrs_data.shards.table import write_table
 from synrs_data.shards.tar import TarWriter, sample_bytes
 
 Report = Callable[..., None]
@@ -85,8 +86,7 @@ class ShardWorker:
                 future.result()
             output.writer.close()
         frame = pl.DataFrame(output.rows, schema_overrides=_TABLE_TYPES)
-        with files.atomic(table) as file:
-            frame.write_parquet(file, compression="zstd", statistics=False)
+        write_table(table, frame)
         marker = {
             "shard": shard,
             "samples": frame.height,

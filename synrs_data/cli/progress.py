@@ -56,6 +56,9 @@ class Tally:
             self.done = event["samples_done"]
             self._since = time.monotonic()
             return True
+        if event["event"] == "loaded" and not self._new:
+            # Loading a model is no measure of the rate.
+            self._since = time.monotonic()
         if event["event"] != "batch":
             return False
         self.done += event["images"]

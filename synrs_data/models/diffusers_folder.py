@@ -110,11 +110,12 @@ def _has_weights(folder: Path) -> bool:
 
 
 def _load_component(cls: Any, folder: Path, dtype: Any, variant: str | None) -> Any:
+    from diffusers import ModelMixin
     from safetensors import SafetensorError
 
     options: dict[str, Any] = {"output_loading_info": True, "local_files_only": True}
     # diffusers and transformers name the dtype differently; both refuse pickles with code in them.
-    diffusers_class = cls.__module__.startswith("diffusers")
+    diffusers_class = issubclass(cls, ModelMixin)
     options["torch_dtype" if diffusers_class else "dtype"] = dtype
     if variant is not None:
         options["variant"] = variant

@@ -8,7 +8,16 @@ from typing import Any
 
 from synrs_data.recipe import Recipe, complete
 
-FINAL = ("data", "metadata", "README.md", "report.html", "manifest.json", "rejects.parquet", "recipe.yaml", "build.json")
+FINAL = (
+    "data",
+    "metadata",
+    "README.md",
+    "report.html",
+    "manifest.json",
+    "rejects.parquet",
+    "recipe.yaml",
+    "build.json",
+)
 
 
 def painted(**changes: Any) -> Recipe:
@@ -30,7 +39,9 @@ def painted(**changes: Any) -> Recipe:
 def final_hashes(out: Path) -> dict[str, str]:
     """Return the sha256 of every final file of a build, and of its candidates."""
     chosen = [path for name in (*FINAL, "candidates", "captions.jsonl") for path in _below(out / name)]
-    return {path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in chosen}
+    return {
+        path.relative_to(out).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in chosen
+    }
 
 
 def _below(path: Path) -> list[Path]:

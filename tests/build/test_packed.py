@@ -18,7 +18,6 @@ from synrs_data.shards import members
 from synrs_data.shards.manifest import verify
 from tests.build.painted import final_hashes, painted
 
-
 # webdataset and datasets leave the files they stream from to the garbage collector.
 readers = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -56,7 +55,9 @@ def test_webdataset_reads_equal_bytes(built: BuildResult) -> None:
 
 @readers
 @pytest.mark.parametrize("streaming", [True, False])
-def test_datasets_reads_the_folder_with_its_splits(built: BuildResult, tmp_path: Path, streaming: bool) -> None:
+def test_datasets_reads_the_folder_with_its_splits(
+    built: BuildResult, tmp_path: Path, streaming: bool
+) -> None:
     import datasets
 
     loaded = datasets.load_dataset(str(built.folder.root), streaming=streaming, cache_dir=str(tmp_path))
@@ -81,7 +82,9 @@ def test_datasets_reads_the_tars_alone(built: BuildResult, tmp_path: Path, strea
     loaded = datasets.load_dataset(
         "webdataset", data_files={"train": files}, split="train", streaming=streaming, cache_dir=str(tmp_path)
     ).cast_column("jpg", datasets.Image(decode=False))
-    assert {row["__key__"]: hashlib.sha256(row["jpg"]["bytes"]).hexdigest() for row in loaded} == _direct(built)
+    assert {row["__key__"]: hashlib.sha256(row["jpg"]["bytes"]).hexdigest() for row in loaded} == _direct(
+        built
+    )
 
 
 @pytest.mark.parametrize("image_format", ["jpg", "png", "webp"])

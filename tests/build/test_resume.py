@@ -67,7 +67,9 @@ def test_killing_the_driver_of_workers_loses_nothing(tmp_path: Path, undisturbed
     command = [sys.executable, "-m", "synrs_data", "build", str(recipe), "--workers", "2", "--out"]
     chance = random.Random(7)
     for _ in range(2):
-        with subprocess.Popen([*command, str(out)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
+        with subprocess.Popen(
+            [*command, str(out)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        ) as process:
             deadline = time.monotonic() + 60
             while not list(out.glob("candidates/*.done.json")) and time.monotonic() < deadline:
                 time.sleep(0.05)
@@ -151,7 +153,9 @@ def test_a_damaged_candidate_shard_is_made_again(
 def test_a_finished_build_is_not_touched_again(tmp_path: Path, undisturbed: dict[str, str]) -> None:
     out = tmp_path / "out"
     build(painted(), out, engine="inline")
-    before = {path: path.stat().st_mtime_ns for path in out.rglob("*") if path.name not in ("events.jsonl", ".lock")}
+    before = {
+        path: path.stat().st_mtime_ns for path in out.rglob("*") if path.name not in ("events.jsonl", ".lock")
+    }
     build(painted(), out, engine="inline")
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
@@ -186,7 +190,9 @@ def test_a_folder_of_other_things_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "holiday.jpg").read_bytes() == b"x"
 
 
-@pytest.mark.parametrize(("resume", "exists", "message"), [("require", False, "no build"), ("never", True, "not empty")])
+@pytest.mark.parametrize(
+    ("resume", "exists", "message"), [("require", False, "no build"), ("never", True, "not empty")]
+)
 def test_resume_modes_are_kept(tmp_path: Path, resume: str, exists: bool, message: str) -> None:
     out = tmp_path / "out"
     if exists:

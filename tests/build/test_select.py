@@ -18,7 +18,9 @@ from synrs_data.vocabulary import load_label_set
 LABELS = load_label_set("eurosat")
 
 
-def table(scores: list[float], hashes: list[int] | None = None, labels: list[int] | None = None) -> pl.DataFrame:
+def table(
+    scores: list[float], hashes: list[int] | None = None, labels: list[int] | None = None
+) -> pl.DataFrame:
     count = len(scores)
     return pl.DataFrame(
         {
@@ -57,8 +59,15 @@ def test_a_threshold_of_null_is_no_rule() -> None:
 
 def test_the_first_rule_that_fails_is_the_reason() -> None:
     rules = {"score": {"min": 0.5}}
-    found = verdicts(table([0.1, 0.2, 0.9, 0.9], [0, 0, 0, 1]), select(thresholds=rules, near_duplicate_distance=1), LABELS)
-    assert reasons(found) == ["score 0.1 is below 0.5", "score 0.2 is below 0.5", "", "near-duplicate of 000000002"]
+    found = verdicts(
+        table([0.1, 0.2, 0.9, 0.9], [0, 0, 0, 1]), select(thresholds=rules, near_duplicate_distance=1), LABELS
+    )
+    assert reasons(found) == [
+        "score 0.1 is below 0.5",
+        "score 0.2 is below 0.5",
+        "",
+        "near-duplicate of 000000002",
+    ]
 
 
 def test_of_two_near_duplicates_the_better_ranked_stays() -> None:

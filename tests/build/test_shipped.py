@@ -1,0 +1,55 @@
+"""Every shipped recipe is whole, and the embedded models make what their cards say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from synrs_data.build.run import build
+from synrs_data.recipe import load_recipe
+from synrs_data.resources import embedded_models, recipes
+from synrs_data.shards.manifest import verify
+from synrs_data.vocabulary import load_label_set
+
+
+@pytest.mark.parametrize("name", sorted(recipes()))
+def test_a_shipped_recipe_builds_with_another_model(name: str, tiny_pipeline: Path, tmp_path: Path) -> None:
+    labels = len(load_label_set(load_recipe(name).labels).labels)
+    overrides = [
+        f"candidates={2 * labels}",
+        f"shard_size={labels}",
+        f"generator.model={tiny_pipeline}",
+        "generator.steps=1",
+        "generator.width=16",
+        "generator.height=16",
+        "generator.dtype=float32",
+        "generator.batch_size=8",
+        "filters=[{method: quality}, {method: near-duplicate}]",
+        "select={thresholds: {quality_entropy: null, quality_clipped: null}, near_duplicate_distance: null}",
+    ]
+    recipe = load_recipe(name, overrides)
+    result = build(recipe, tmp_path / "out", engine="inline")
+    assert list(verify(result.folder)) == []
+
+
+def test_the_embedded_models_are_small_and_there() -> None:
+    sizes = {
+        name: sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+        for name, path in embedded_models().items()
+    }
+    assert sizes.keys() == {"eurosat-tiny", "eurosat-tiny-clip"}
+    assert sizes["eurosat-tiny"] <= 20e6
+    assert sizes["eurosat-tiny-clip"] <= 10e6
+
+
+@pytest.mark.timeout(600)
+def test_the_embedded_encoder_sees_the_labels_that_the_embedded_generator_painted(tmp_path: Path) -> None:
+    overrides = ["candidates=60", "shard_size=60", "generator.batch_size=20", "select.per_label.min=0"]
+    result = build(load_recipe("quickstart", overrides), tmp_path / "out", engine="inline")
+    tables = [pl.read_parquet(path) for path in result.folder.candidates.glob("*.parquet")]
+    seen = pl.concat(tables)["clip_agreement_top"].mean()
+    # Chance is 0.1; five standard deviations above it are 0.29 for 60 images.
+    assert isinstance(seen, float)
+    assert seen > 0.3
