@@ -14,7 +14,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from synrs_data import files
 from synrs_data.build.run import build
 from tests.build.painted import painted
 
@@ -61,7 +60,7 @@ def main(out: Path, at: int) -> None:
         fsync(handle)
 
     # fsync raises no audit event, so it is counted where it is called.
-    setattr(files.os, "fsync", counted)  # noqa: B010 - mypy guards the standard library's own name
+    setattr(os, "fsync", counted)  # noqa: B010 - mypy guards the standard library's own name
     sys.addaudithook(killer)
     build(painted(), out, engine="inline")
     print(killer.steps)
