@@ -83,7 +83,7 @@ It knows the ten EuroSAT classes and the words of `builders/vocab/appearance.yam
 - Image tower: ModifiedResNet, one block a stage, width 24; text tower: 2 layers, width 128, own byte-level BPE
   vocabulary.
 - Loss: contrastive; every caption that is true of an image counts as its positive; plus the ten class prompts.
-- {step} steps of 128 (trained on {images} images), {minutes:.0f} minutes on {machine(device)}.
+- {step} steps of 64 (trained on {images} images), {minutes:.0f} minutes on {machine(device)}.
 - Zero-shot top-1 on the held-out tenth of the pool: {held_out:.3f}.
 - {versions()}.
 - `python scripts/train_eurosat_tiny_clip.py --minutes {budget:.0f}`""",

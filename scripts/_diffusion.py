@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-BATCH = 32  # of all processes together: with few minutes, steps count for more than samples
+BATCH = 16  # of all processes together: with few minutes, steps count for more than samples
 PEAK_RATE = 1e-3
 EMPTY_SHARE = 0.1
 EMA_DECAY = 0.999
@@ -182,8 +183,13 @@ def export_pipeline(work: Path, tokenizer: CLIPTokenizer, out: Path) -> None:
         text_encoder=denoiser.text_encoder.half(),
         tokenizer=tokenizer,
         unet=denoiser.unet.half(),
-        scheduler=DPMSolverMultistepScheduler(**NOISE, timestep_spacing="trailing"),
+        scheduler=DPMSolverMultistepScheduler(**NOISE, timestep_spacing="trailing", steps_offset=1),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
     ).save_pretrained(out)
+    for weights in out.rglob("*.safetensors"):
+        weights.chmod(0o644)
+    # transformers loads in the dtype that this file names, diffusers in fp32: a plain load would mix the two.
+    config = out / "text_encoder" / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), "dtype": "float32"}, indent=2) + "\n")

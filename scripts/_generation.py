@@ -16,7 +16,7 @@ CHUNK = 50
 
 def load_pipeline(folder: Path, device: torch.device) -> StableDiffusionPipeline:
     """The stock pipeline in fp32, silent."""
-    pipeline = StableDiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32).to(device)
+    pipeline = StableDiffusionPipeline.from_pretrained(folder, dtype=torch.float32).to(device)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 

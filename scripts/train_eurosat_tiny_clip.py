@@ -8,7 +8,6 @@ Runs on one thread or a GPU, resumes from `--work`, and writes the `local-dir:` 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,7 +26,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-BATCH = 128
+BATCH = 64
 PEAK_RATE = 1.5e-3
 
 
@@ -116,7 +115,8 @@ def export(model: nn.Module, config: dict[str, Any], tokenizer: Any, folder: Pat
     }
     temporary = folder / ".weights.tmp"
     save_file(state, temporary, metadata={"format": "pt"})
-    os.replace(temporary, folder / "open_clip_model.safetensors")
+    temporary.chmod(0o644)
+    temporary.replace(folder / "open_clip_model.safetensors")
 
 
 def main(
