@@ -14,6 +14,7 @@ import errno
 import fcntl
 import hashlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -127,7 +128,7 @@ class FolderLock:
         with writable(self._path):
             self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._take(self._handle)
         except OSError as error:
             holder = os.read(self._handle, 32).decode(errors="replace").strip()
             os.close(self._handle)
@@ -139,6 +140,16 @@ class FolderLock:
         os.ftruncate(self._handle, 0)
         os.write(self._handle, f"{os.getpid()}\n".encode())
         return self
+
+    @staticmethod
+    def _take(handle: int) -> None:
+        # `status` holds the lock for an instant to see whether a build does; that is no reason to refuse.
+        for _ in range(4):
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            time.sleep(0.05)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -92,11 +92,11 @@ def _conclude(result: object, *, as_json: bool) -> None:
     assert isinstance(result, BuildResult)
     root = result.folder.root
     if not as_json:
-        if result.manifest is None:
+        if result.missing:
             typer.echo(
                 f"{len(result.missing)} shards are still to be made; run the build without --shards to finish"
             )
-        else:
+        elif result.manifest is not None:
             splits = ", ".join(
                 f"{name} {split['samples']}" for name, split in result.manifest["splits"].items()
             )

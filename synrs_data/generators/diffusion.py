@@ -111,7 +111,10 @@ class DiffusersGenerator:
                     output_type="pil",
                     **call,
                 )
-        except torch.OutOfMemoryError as error:
+        except RuntimeError as error:
+            # torch has a class of its own for GPUs alone; its CPU allocator says so in words.
+            if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
+                raise
             torch.cuda.empty_cache()
             raise MemoryError(str(error).splitlines()[0]) from error
         return [np.asarray(image.convert("RGB")) for image in output.images]

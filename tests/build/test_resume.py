@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from synrs_data.build.run import build
-from synrs_data.errors import BuildFolderError, UserError
+from synrs_data.errors import BuildFolderError, QuarantineError, UserError
 from synrs_data.events import Event, read_events
 from tests.build.painted import final_hashes, painted
 
@@ -209,3 +209,14 @@ def test_changed_contents_behind_a_path_are_named(tmp_path: Path) -> None:
     captions.write_text("caption,label\na grey forest,Forest\n")
     with pytest.raises(BuildFolderError, match=r"the contents of captions: captions\.csv"):
         build(painted(candidates=8, captions=spec), tmp_path / "out", engine="inline")
+
+
+@pytest.mark.parametrize("engine", ["inline", "local"])
+def test_a_build_whose_first_shards_all_fail_stops(tmp_path: Path, engine: str) -> None:
+    trigger = tmp_path / "fail"
+    trigger.write_text("r always")
+    recipe = painted(generator={"method": "paint", "fail_file": str(trigger)})
+    events: list[Event] = []
+    with pytest.raises(QuarantineError, match=r"first 3 shards failed in every try.*asked to fail"):
+        build(recipe, tmp_path / "out", engine=engine, workers=1, listeners=[events.append])
+    assert len([event for event in events if event["event"] == "shard_failed"]) == 9

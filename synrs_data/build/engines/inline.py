@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 
-from synrs_data.build.engines.base import TRIES, Job, quarantine
+from synrs_data.build.engines.base import TRIES, Job, Ledger
 from synrs_data.build.worker import ShardWorker
 from synrs_data.errors import SynrsError
 
@@ -15,20 +15,19 @@ class InlineEngine:
     def run(self, job: Job) -> list[int]:
         """Make the shards; see `Engine.run`."""
         worker = ShardWorker(job.plan, job.folder, job.devices[0], job.events.emit)
-        return [shard for shard in job.shards if not self._try(worker, job, shard)]
+        ledger = Ledger(job)
+        for shard in job.shards:
+            self._run_shard(worker, ledger, shard)
+        return ledger.failed
 
-    def _try(self, worker: ShardWorker, job: Job, shard: int) -> bool:
+    def _run_shard(self, worker: ShardWorker, ledger: Ledger, shard: int) -> None:
         for attempt in range(1, TRIES + 1):
             try:
                 worker.run_shard(shard)
             except SynrsError:
                 raise
             except Exception as error:  # noqa: BLE001 - a method's own bug costs one shard, not the build
-                reason = f"{type(error).__name__}: {error}"
-                trace = traceback.format_exc()
-                job.events.emit("shard_failed", shard=shard, attempt=attempt, reason=reason, trace=trace)
+                ledger.missed(shard, attempt, f"{type(error).__name__}: {error}", traceback.format_exc())
             else:
-                job.events.emit("shard_done", shard=shard)
-                return True
-        quarantine(job, shard, reason)
-        return False
+                ledger.made(shard)
+                return

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from synrs_data.build.engines.base import TRIES, Job, quarantine
+from synrs_data.build.engines.base import Job, Ledger
 from synrs_data.build.plan import BuildPlan
 from synrs_data.build.worker import ShardWorker
 from synrs_data.errors import SynrsError
@@ -43,14 +43,13 @@ class _Task:
     shard: int
     attempt: int = 1
     avoid: int | None = None
-    reason: str = ""
 
 
 @dataclass(slots=True)
 class _State:
+    ledger: Ledger
     waiting: deque[_Task]
     running: dict[int, _Task] = field(default_factory=dict)
-    failed: list[int] = field(default_factory=list)
 
 
 class LocalEngine:
@@ -58,7 +57,7 @@ class LocalEngine:
 
     def run(self, job: Job) -> list[int]:
         """Make the shards; see `Engine.run`."""
-        state = _State(deque(_Task(shard) for shard in job.shards))
+        state = _State(Ledger(job), deque(_Task(shard) for shard in job.shards))
         with _workers(job) as workers:
             while state.waiting or state.running:
                 for worker in workers:
@@ -70,25 +69,22 @@ class LocalEngine:
                         _listen(worker, job, state)
                     if worker.process.sentinel in ready and not worker.process.is_alive():
                         _listen(worker, job, state)
-                        _bury(worker, job, state)
+                        _bury(worker, state)
                         workers[position] = _start(job, worker.number)
-        return sorted(state.failed)
+        return sorted(state.ledger.failed)
 
 
 def _give(worker: _Worker, state: _State, count: int) -> None:
-    if worker.shard is not None:
+    """Give an idle worker the first task that it may have."""
+    free = (task for task in state.waiting if count == 1 or task.avoid != worker.number)
+    if worker.shard is not None or (task := next(free, None)) is None:
         return
-    for _ in range(len(state.waiting)):
-        task = state.waiting.popleft()
-        if task.avoid == worker.number and count > 1:
-            state.waiting.append(task)
-            continue
-        worker.shard = task.shard
-        state.running[task.shard] = task
-        # One that died while idle has its sentinel ready, and `_bury` gives the shard back.
-        with suppress(OSError):
-            worker.pipe.send(task.shard)
-        return
+    state.waiting.remove(task)
+    worker.shard = task.shard
+    state.running[task.shard] = task
+    # One that died while idle has its sentinel ready, and `_bury` gives the shard back.
+    with suppress(OSError):
+        worker.pipe.send(task.shard)
 
 
 def _listen(worker: _Worker, job: Job, state: _State) -> None:
@@ -104,27 +100,24 @@ def _listen(worker: _Worker, job: Job, state: _State) -> None:
                 task = state.running.pop(worker.shard)
                 worker.shard = None
                 if kind == "done":
-                    job.events.emit("shard_done", shard=task.shard, worker=worker.number)
+                    state.ledger.made(task.shard, worker=worker.number)
                 else:
-                    _retry(task, worker, job, state, *content)
+                    _retry(task, worker, state, *content)
     except (EOFError, OSError):
         return
 
 
-def _bury(worker: _Worker, job: Job, state: _State) -> None:
+def _bury(worker: _Worker, state: _State) -> None:
     worker.pipe.close()
     if worker.shard is not None:
         task = state.running.pop(worker.shard)
-        _retry(task, worker, job, state, f"worker ended with exit code {worker.process.exitcode}", "")
+        _retry(task, worker, state, f"worker ended with exit code {worker.process.exitcode}", "")
 
 
-def _retry(task: _Task, worker: _Worker, job: Job, state: _State, reason: str, trace: str) -> None:
-    job.events.emit("shard_failed", shard=task.shard, attempt=task.attempt, reason=reason, trace=trace)
-    if task.attempt == TRIES:
-        quarantine(job, task.shard, reason)
-        state.failed.append(task.shard)
-    else:
-        state.waiting.append(_Task(task.shard, task.attempt + 1, worker.number, reason))
+def _retry(task: _Task, worker: _Worker, state: _State, reason: str, trace: str) -> None:
+    if state.ledger.missed(task.shard, task.attempt, reason, trace):
+        # At the front, so that a fault of all shards is known after a few of them.
+        state.waiting.appendleft(_Task(task.shard, task.attempt + 1, worker.number))
 
 
 @contextmanager
