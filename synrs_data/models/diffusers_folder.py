@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import pickle
 import re
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from synrs_data.models.source import ModelFolder
 
 # Buffers that old transformers releases saved and every release recomputes; they are not weights.
 _NOT_WEIGHTS = re.compile(r"(^|\.)(position_ids|embeddings\.position_ids)$")
+_VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "*.model")
 
 
 def load_pipeline(model: ModelFolder, *, dtype: Any, variant: str | None = None) -> Any:
@@ -42,20 +44,23 @@ def load_pipeline(model: ModelFolder, *, dtype: Any, variant: str | None = None)
         if name.startswith("_") or not (isinstance(entry, list) and len(entry) == 2 and entry[0]):
             continue
         cls = _component_class(entry[0], entry[1], name, model.path)
+        _check_vocabulary(cls, model.path / name)
         if hasattr(cls, "from_pretrained") and _has_weights(model.path / name):
             components[name] = _load_component(cls, model.path / name, dtype, variant)
     try:
         pipeline = DiffusionPipeline.from_pretrained(
             str(model.path), torch_dtype=dtype, local_files_only=True, **components
         )
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        if "prompt" not in _call_names(pipeline) or "image" in _call_names(pipeline):
+            # A pipeline that edits images or needs no text; its parts may make images from text all the same.
+            pipeline = AutoPipelineForText2Image.from_pipe(pipeline)
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise WeightsError(
             f"diffusers cannot load this pipeline: {_first_line(error)}",
             where=str(model.path),
             fix="check that the folder is a whole text-to-image pipeline of diffusers",
         ) from error
-    if "prompt" not in _call_names(pipeline):
-        pipeline = AutoPipelineForText2Image.from_pipe(pipeline)
+    _refuse_idle(set(components) - set(pipeline.components), pipeline, model.path)
     return pipeline
 
 
@@ -83,7 +88,9 @@ def _read_index(path: Path) -> dict[str, Any]:
         raise WeightsError(
             f"cannot be read: {_first_line(error)}", where=str(file), fix="download the model again"
         ) from error
-    return values if isinstance(values, dict) else {}
+    if not isinstance(values, dict) or "_class_name" not in values:
+        raise WeightsError("names no pipeline class", where=str(file), fix="download the model again")
+    return values
 
 
 def _component_class(library: str, name: str, component: str, path: Path) -> Any:
@@ -91,18 +98,38 @@ def _component_class(library: str, name: str, component: str, path: Path) -> Any
         module = importlib.import_module(
             library if library in ("diffusers", "transformers") else f"diffusers.{library}"
         )
-        return getattr(module, name)
+        return getattr(module, str(name))
     except (ImportError, AttributeError):
         pass
     try:
         # model_index.json names a class of one of diffusers' pipelines by the pipeline's folder.
-        return getattr(importlib.import_module(f"diffusers.pipelines.{library}"), name)
+        return getattr(importlib.import_module(f"diffusers.pipelines.{library}"), str(name))
     except (ImportError, AttributeError) as error:
         raise WeightsError(
             f"its component '{component}' is a {library}.{name}, which the installed diffusers does not have",
             where=str(path),
             fix="choose a pipeline of stock diffusers classes, or a generator made for this model",
         ) from error
+
+
+def _check_vocabulary(cls: Any, folder: Path) -> None:
+    """Raise if a tokenizer has no vocabulary: transformers makes one that reads every prompt as the same."""
+    if "Tokenizer" in cls.__name__ and not any(next(folder.glob(name), None) for name in _VOCABULARIES):
+        raise WeightsError(
+            f"the tokenizer has no vocabulary ({', '.join(_VOCABULARIES)})",
+            where=str(folder),
+            fix="download the model again, whole",
+        )
+
+
+def _refuse_idle(names: set[str], pipeline: Any, path: Path) -> None:
+    if names:
+        raise WeightsError(
+            f"{type(pipeline).__name__} has no use for the component {', '.join(sorted(names))}, "
+            "whose weights would be dropped",
+            where=str(path),
+            fix="use the generator made for this model; loading it in part would give other images",
+        )
 
 
 def _has_weights(folder: Path) -> bool:
@@ -123,7 +150,22 @@ def _load_component(cls: Any, folder: Path, dtype: Any, variant: str | None) -> 
         options["low_cpu_mem_usage"] = False
     try:
         component, report = cls.from_pretrained(str(folder), **options)
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            "the weights are a pickle that holds more than tensors, and no code from outside is run",
+            where=str(folder),
+            fix="get the model as safetensors",
+        ) from error
+    except (
+        OSError,
+        ValueError,
+        RuntimeError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        SafetensorError,
+    ) as error:
         raise WeightsError(
             f"weights cannot be loaded: {_first_line(error)}",
             where=str(folder),

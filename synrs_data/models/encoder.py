@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -36,6 +37,7 @@ class Encoder:
 
     def __init__(self, model: str, weights: str, device: str) -> None:
         import open_clip
+        from safetensors import SafetensorError
 
         name = model if weights else f"local-dir:{encoder_folder(model)}"
         try:
@@ -43,9 +45,24 @@ class Encoder:
                 name, pretrained=weights or None, device=device
             )
             self._tokenizer = open_clip.get_tokenizer(name)
-        except (OSError, RuntimeError, ValueError, KeyError, AssertionError) as error:
+        except pickle.UnpicklingError as error:
             raise WeightsError(
-                f"open_clip cannot load this encoder: {str(error).splitlines()[0][:300]}",
+                "the weights are a pickle that holds more than tensors, and no code from outside is run",
+                where=f"{model} {weights}".strip(),
+                fix="get the encoder as safetensors",
+            ) from error
+        except (
+            OSError,
+            RuntimeError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AssertionError,
+            SafetensorError,
+        ) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
+            raise WeightsError(
+                f"open_clip cannot load this encoder: {reason}",
                 where=f"{model} {weights}".strip(),
                 fix="name an embedded encoder, a folder, a Hub id, or an architecture with its weights",
             ) from error

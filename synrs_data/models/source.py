@@ -13,10 +13,24 @@ import yaml
 from synrs_data import files
 from synrs_data.errors import WeightsError
 from synrs_data.resources import embedded_models, suggestion
+from synrs_data.vocabulary import NOT_YAML
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _WEIGHTS = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
-_DESCRIBES = ("config.json", "model_index.json", "_config.json", "tokenizer.json", "vocab.json", "merges.txt")
+_DESCRIBES = (
+    "config.json",
+    "model_index.json",
+    ".index.json",
+    "tokenizer.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    ".model",
+    ".jinja",
+)
+"""Endings of files that say how weights are read: configurations, the parts of a model, tokenizers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +92,9 @@ def locate(name: str, *, revision: str | None = None, patterns: list[str] | None
     embedded = embedded_models()
     if name in embedded:
         return _folder(name, embedded[name], "embedded")
-    path = Path(name).expanduser()
+    path = _path(name)
+    if not name:
+        raise WeightsError("there is no model without a name", fix=_known(name))
     if path.is_dir():
         return _folder(path.resolve().name, path.resolve(), "local")
     if path.exists():
@@ -88,12 +104,24 @@ def locate(name: str, *, revision: str | None = None, patterns: list[str] | None
     if not _HUB_ID.fullmatch(name):
         raise WeightsError(
             f"there is no model '{name}': no folder of that path, no embedded model of that name",
-            fix=suggestion(name, embedded, what="embedded model") + ", or a folder, or a Hub id ORG/REPO",
+            fix=_known(name),
         )
     offline = Path("models") / name
     if offline.is_dir():
         return _folder(name, offline.resolve(), "local")
     return _from_hub(name, revision, patterns)
+
+
+def _known(name: str) -> str:
+    return suggestion(name, embedded_models(), what="embedded model") + ", or a folder, or a Hub id ORG/REPO"
+
+
+def _path(name: str) -> Path:
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        # `~NAME` of an unknown user.
+        return Path(name)
 
 
 def _from_hub(name: str, revision: str | None, patterns: list[str] | None) -> ModelFolder:
@@ -104,7 +132,7 @@ def _from_hub(name: str, revision: str | None, patterns: list[str] | None) -> Mo
     try:
         path = Path(snapshot_download(name, revision=revision, allow_patterns=[*wanted, "README.md"]))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise WeightsError(
             f"the Hub does not give this model: {reason}",
             where=f"{name}@{revision or 'main'}",
@@ -119,6 +147,6 @@ def _folder(name: str, path: Path, revision: str) -> ModelFolder:
     match = re.match(r"---\s*\n(.*?)\n---", text, flags=re.DOTALL)
     try:
         values = yaml.safe_load(match.group(1)) if match else {}
-    except yaml.YAMLError:
+    except NOT_YAML:
         values = {}
     return ModelFolder(name, path, revision, values if isinstance(values, dict) else {})
