@@ -41,7 +41,8 @@ class Encoder:
 
         name = model if weights else f"local-dir:{encoder_folder(model)}"
         try:
-            self._model, _, self._transform = open_clip.create_model_and_transforms(
+            # The other ways to make a model only warn when there are no weights, and leave it random.
+            self._model, self._transform = open_clip.create_model_from_pretrained(
                 name, pretrained=weights or None, device=device
             )
             self._tokenizer = open_clip.get_tokenizer(name)
