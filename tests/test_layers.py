@@ -18,6 +18,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     (
         "__init__",
         "recipe",
+        "recipe_file",
+        "fingerprint",
         "sample",
         "geo",
         "registry",
@@ -62,10 +64,11 @@ def imported(path: Path) -> Iterator[tuple[int, str]]:
     """Yield line and room of every import of ours in a module, those inside functions included."""
     own = path.relative_to(PACKAGE.parent).with_suffix("").parts
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        names: list[str] = []
+        if not isinstance(node, ast.Import | ast.ImportFrom):
+            continue
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
+        else:
             base = ".".join(own[: -node.level]) if node.level else ""
             module = ".".join(filter(None, [base, node.module]))
             names = [f"{module}.{alias.name}" for alias in node.names]

@@ -13,17 +13,9 @@ import pytest
 import yaml
 
 from synrs_data.errors import RecipeError
-from synrs_data.recipe import (
-    DEFAULT_NEAR_DUPLICATE_DISTANCE,
-    Recipe,
-    Threshold,
-    changed_keys,
-    generation_fingerprint,
-    load_recipe,
-    override,
-    score_columns,
-    selection_fingerprint,
-)
+from synrs_data.fingerprint import changed_keys, generation_fingerprint, selection_fingerprint
+from synrs_data.recipe import Recipe, Threshold
+from synrs_data.recipe_file import DEFAULT_NEAR_DUPLICATE_DISTANCE, load_recipe, override, score_columns
 from synrs_data.vocabulary import load_label_set
 
 PAINTED = """
@@ -351,9 +343,9 @@ def test_a_fingerprint_is_the_same_in_every_process(tmp_path: Path) -> None:
     recipe = load(tmp_path)
     expected = f"{generation_fingerprint(recipe, {'b': '2', 'a': '1'})} {selection_fingerprint(recipe)}"
     text = (
-        "import sys\nfrom synrs_data.recipe import *\nfrom synrs_data import recipe as r\n"
-        "recipe = r.load_recipe(sys.argv[1])\n"
-        "print(r.generation_fingerprint(recipe, {'a': '1', 'b': '2'}), r.selection_fingerprint(recipe))"
+        "import sys\nfrom synrs_data.fingerprint import generation_fingerprint, selection_fingerprint\n"
+        "from synrs_data.recipe_file import load_recipe\nrecipe = load_recipe(sys.argv[1])\n"
+        "print(generation_fingerprint(recipe, {'a': '1', 'b': '2'}), selection_fingerprint(recipe))"
     )
     for seed in ("0", "4711"):
         done = subprocess.run(

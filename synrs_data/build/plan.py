@@ -12,14 +12,10 @@ from typing import Any
 from synrs_data import files
 from synrs_data.errors import CaptionError
 from synrs_data.filters.base import Filter
+from synrs_data.fingerprint import generation_fingerprint, selection_fingerprint
 from synrs_data.geo import GeoRecord
-from synrs_data.recipe import (
-    Recipe,
-    generation_fingerprint,
-    method_options,
-    score_columns,
-    selection_fingerprint,
-)
+from synrs_data.recipe import Recipe, method_options
+from synrs_data.recipe_file import score_columns
 from synrs_data.registry import lookup
 from synrs_data.sample import Caption, Request, sample_seed
 from synrs_data.vocabulary import LabelSet, label_set_path, load_label_set

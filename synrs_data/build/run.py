@@ -21,7 +21,8 @@ from synrs_data.build.select import verdicts
 from synrs_data.build.state import Resume, open_plan, read_state, refuse_foreign
 from synrs_data.errors import BuildFolderError, CorruptShardError, RecipeError, VerificationError
 from synrs_data.events import EventLog, Listener
-from synrs_data.recipe import Recipe, complete, override
+from synrs_data.recipe import Recipe
+from synrs_data.recipe_file import complete, override
 from synrs_data.resources import suggestion
 from synrs_data.shards.folder import BuildFolder
 from synrs_data.shards.manifest import read_manifest

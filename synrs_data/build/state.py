@@ -11,7 +11,8 @@ import yaml
 from synrs_data import files
 from synrs_data.build.plan import BuildPlan, digests_of, read_captions, save_captions, write_captions
 from synrs_data.errors import BuildFolderError, VerificationError
-from synrs_data.recipe import FINGERPRINT_VERSION, Recipe, changed_keys, generation_fingerprint
+from synrs_data.fingerprint import FINGERPRINT_VERSION, changed_keys, generation_fingerprint
+from synrs_data.recipe import Recipe
 from synrs_data.shards.folder import BuildFolder
 
 Resume = Literal["auto", "never", "require"]

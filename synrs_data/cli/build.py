@@ -31,7 +31,7 @@ def build(
     """Generate, score, select and pack a dataset, or go on where an earlier run stopped."""
     from synrs_data.build.run import build as run
     from synrs_data.cli.progress import show
-    from synrs_data.recipe import load_recipe
+    from synrs_data.recipe_file import load_recipe
 
     chosen_device = _choice("--device", device, "auto", "cpu", "cuda")
     chosen_resume = _choice("--resume", resume, "auto", "never", "require")
@@ -59,7 +59,7 @@ def plan(
 ) -> None:
     """Say what a build makes and costs, from one warm batch that is timed and thrown away."""
     from synrs_data.build.estimate import estimate
-    from synrs_data.recipe import load_recipe
+    from synrs_data.recipe_file import load_recipe
 
     checked = load_recipe(recipe, overrides)
     for line in estimate(checked, device=_choice("--device", device, "auto", "cpu", "cuda"), workers=workers):

@@ -6,7 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from synrs_data.recipe import Recipe, complete
+from synrs_data.recipe import Recipe
+from synrs_data.recipe_file import complete
 
 FINAL = (
     "data",

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from synrs_data.build.run import build
-from synrs_data.recipe import load_recipe
+from synrs_data.recipe_file import load_recipe
 from synrs_data.resources import embedded_models, recipes
 from synrs_data.shards.manifest import verify
 from synrs_data.vocabulary import load_label_set

@@ -14,7 +14,7 @@ import pytest
 
 from synrs_data.build.run import build
 from synrs_data.errors import VerificationError
-from synrs_data.recipe import load_recipe
+from synrs_data.recipe_file import load_recipe
 from synrs_data.sample import sample_key
 from synrs_data.shards import TarWriter, members, sample_bytes
 from synrs_data.shards.folder import BuildFolder
