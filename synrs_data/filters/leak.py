@@ -12,7 +12,6 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
-from PIL import UnidentifiedImageError
 from pydantic import BaseModel, Field
 
 from synrs_data import files
@@ -107,7 +106,8 @@ def read_images(source: Path) -> Iterator[NDArray[np.uint8]]:
         try:
             with tarfile.open(path) as tar:
                 for member in tar:
-                    if Path(member.name).suffix.lower() in _IMAGES and (content := tar.extractfile(member)):
+                    wanted = member.isreg() and Path(member.name).suffix.lower() in _IMAGES
+                    if wanted and (content := tar.extractfile(member)):
                         yield _decode(content, f"{path}:{member.name}")
         except tarfile.TarError as error:
             raise UserError(
@@ -130,7 +130,10 @@ def _sources(source: Path) -> list[Path]:
 def _decode(file: object, where: str) -> NDArray[np.uint8]:
     try:
         return np.asarray(PillowImage.open(file).convert("RGB"))  # type: ignore[arg-type]
-    except (OSError, UnidentifiedImageError, PillowImage.DecompressionBombError) as error:
+    except tarfile.TarError:
+        raise
+    except Exception as error:
+        # Each of Pillow's decoders raises errors of its own.
         raise UserError(
             f"cannot be read as an image: {error}", where=where, fix="remove or replace it"
         ) from error

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from synrs_data.errors import MissingExtraError, RecipeError
+from synrs_data.errors import MissingExtraError, RecipeError, UserError
 from synrs_data.filters.base import Batch, Scores
 from synrs_data.recipe import Threshold
 from synrs_data.resources import suggestion
@@ -72,7 +72,16 @@ class Quality:
         if self._metrics is None:
             import pyiqa
 
-            self._metrics = {name: pyiqa.create_metric(name, device=device) for name in self._options.metrics}
+            self._metrics = {}
+            for name in self._options.metrics:
+                try:
+                    self._metrics[name] = pyiqa.create_metric(name, device=device)
+                except OSError as error:
+                    raise UserError(
+                        f"the weights of the metric {name} cannot be fetched: {error}",
+                        where="filters, quality.metrics",
+                        fix="choose `piqe` or `entropy`, which need none, or run once with a network",
+                    ) from error
         return self._metrics
 
 
