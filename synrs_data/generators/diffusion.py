@@ -65,7 +65,18 @@ class DiffusersGenerator:
 
     @cached_property
     def _model(self) -> ModelFolder:
-        return locate(self._options.model, revision=self._options.revision)
+        return locate(self._options.model, revision=self._options.revision, fetch=self._fetch)
+
+    def _fetch(self, name: str, revision: str | None) -> str:
+        """Download the components of a pipeline, in one variant, and its card."""
+        from diffusers import DiffusionPipeline
+        from huggingface_hub import snapshot_download
+
+        from synrs_data.models.diffusers_folder import quiet_libraries
+
+        quiet_libraries()
+        DiffusionPipeline.download(name, revision=revision, variant=self._options.variant)
+        return snapshot_download(name, revision=revision, allow_patterns=["README.md"])
 
     def digest(self) -> str:
         """Return the sha256 over the pipeline's files."""

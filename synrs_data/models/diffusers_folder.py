@@ -37,7 +37,7 @@ def load_pipeline(model: ModelFolder, *, dtype: Any, variant: str | None = None)
     """
     from diffusers import AutoPipelineForText2Image, DiffusionPipeline
 
-    _quiet_libraries()
+    quiet_libraries()
     index = _read_index(model.path)
     components: dict[str, Any] = {}
     for name, entry in index.items():
@@ -64,7 +64,7 @@ def load_pipeline(model: ModelFolder, *, dtype: Any, variant: str | None = None)
     return pipeline
 
 
-def _quiet_libraries() -> None:
+def quiet_libraries() -> None:
     """Keep progress bars and advice of the model libraries out of our own output; their errors still come."""
     import diffusers.utils.logging as diffusers_logging
     import transformers.utils.logging as transformers_logging

@@ -15,7 +15,7 @@ from PIL import Image as PillowImage
 
 from synrs_data import files
 from synrs_data.errors import WeightsError
-from synrs_data.models.source import locate
+from synrs_data.models.source import fetch_files, locate
 
 Features = NDArray[np.float32]
 """L2-normalised features, (n, width)."""
@@ -108,7 +108,7 @@ def encoder_folder(model: str) -> Path:
     Raises:
         WeightsError: There is none, or it is no open_clip folder.
     """
-    found = locate(model.removeprefix("local-dir:"), patterns=["open_clip*.safetensors", "*.json", "*.txt"])
+    found = locate(model.removeprefix("local-dir:"), fetch=fetch_files(["open_clip*.safetensors"]))
     if not (found.path / "open_clip_config.json").is_file():
         raise WeightsError(
             "is no open_clip folder: it has no open_clip_config.json",

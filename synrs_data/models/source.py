@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,11 @@ class ModelFolder:
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def locate(name: str, *, revision: str | None = None, patterns: list[str] | None = None) -> ModelFolder:
+Fetch = Callable[[str, str | None], str]
+"""Brings a Hub id at a revision into the Hub's cache and returns its folder there."""
+
+
+def locate(name: str, *, revision: str | None = None, fetch: Fetch | None = None) -> ModelFolder:
     """Find a model: an embedded name, a folder, `models/ORG/REPO` below the working folder, or a Hub id.
 
     The Hub is asked only for a Hub id that is nowhere on this machine, which is what naming one asks for;
@@ -84,7 +89,7 @@ def locate(name: str, *, revision: str | None = None, patterns: list[str] | None
     Args:
         name: Embedded name, path or Hub id.
         revision: Branch, tag or commit of a Hub id.
-        patterns: Which files of a Hub repository are needed; None for those that `files()` lists.
+        fetch: How a Hub id is downloaded; None for every safetensors file and what describes it.
 
     Raises:
         WeightsError: There is no such model, or the Hub does not give it.
@@ -109,7 +114,7 @@ def locate(name: str, *, revision: str | None = None, patterns: list[str] | None
     offline = Path("models") / name
     if offline.is_dir():
         return _folder(name, offline.resolve(), "local")
-    return _from_hub(name, revision, patterns)
+    return _from_hub(name, revision, fetch or fetch_files(["*.safetensors"]))
 
 
 def _known(name: str) -> str:
@@ -124,14 +129,24 @@ def _path(name: str) -> Path:
         return Path(name)
 
 
-def _from_hub(name: str, revision: str | None, patterns: list[str] | None) -> ModelFolder:
-    from huggingface_hub import snapshot_download
+def fetch_files(weights: list[str]) -> Fetch:
+    """Return a `Fetch` of the weight files that fit these patterns and of all that describes a model."""
+
+    def fetch(name: str, revision: str | None) -> str:
+        from huggingface_hub import snapshot_download
+
+        described = [f"*{ending}" for ending in _DESCRIBES]
+        return snapshot_download(name, revision=revision, allow_patterns=[*weights, *described, "README.md"])
+
+    return fetch
+
+
+def _from_hub(name: str, revision: str | None, fetch: Fetch) -> ModelFolder:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    wanted = patterns or [f"*{ending}" for ending in (".safetensors", *_DESCRIBES)]
     try:
-        path = Path(snapshot_download(name, revision=revision, allow_patterns=[*wanted, "README.md"]))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        path = Path(fetch(name, revision))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise WeightsError(
             f"the Hub does not give this model: {reason}",
