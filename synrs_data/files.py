@@ -74,6 +74,14 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def exists(path: Path) -> bool:
+    """Return whether there is something of this name; a name that the system refuses, such as a long one, is none."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def make_folder(path: Path) -> None:
     """Make `path` and its parents.
 

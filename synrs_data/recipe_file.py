@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from synrs_data.errors import RecipeError
+from synrs_data.files import exists
 from synrs_data.recipe import (
     MethodSpec,
     Recipe,
@@ -185,6 +186,6 @@ def _absolute_paths(cls: type[BaseModel], options: dict[str, Any], folder: Path)
     for name in path_options(cls):
         value = options.get(name)
         # An empty text is no path, though `folder / ""` is the folder itself.
-        if isinstance(value, str) and value and (folder / value).exists():
+        if isinstance(value, str) and value and exists(folder / value):
             resolved[name] = str((folder / value).resolve())
     return resolved

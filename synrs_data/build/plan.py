@@ -88,8 +88,8 @@ def digests_of(recipe: Recipe) -> dict[str, str]:
     labels = load_label_set(recipe.labels)
     found = {"labels": files.sha256(label_set_path(recipe.labels))}
     strategy = make("captions", recipe.captions)
-    for path in strategy.inputs():
-        found[f"captions: {path.name}"] = files.sha256(path)
+    for number, path in enumerate(strategy.inputs(), start=1):
+        found[f"captions, file {number}"] = files.sha256(path)
     found["generator"] = make("generators", recipe.generator).digest()
     for spec, scorer in zip(recipe.filters, make_filters(recipe, labels), strict=True):
         if digest := scorer.digest():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -108,9 +109,17 @@ def _measure(metric: Any, batch: Batch) -> list[float]:
         for image in batch.images:
             pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))[None].float() / 255
             value = float(metric(pixels.to(batch.device)))
-            # A metric such as PIQE divides by the number of active blocks; a flat image has none.
-            values.append(value if np.isfinite(value) else 0.0)
+            # A metric such as PIQE divides by the number of active blocks; a flat image has none, and is the worst.
+            values.append(value if np.isfinite(value) else _worst(metric))
     return values
+
+
+def _worst(metric: Any) -> float:
+    """Return the worst end of a metric's range, which pyiqa gives as text, such as "0, 100" or "~0, ~10"."""
+    ends = [float(end) for end in re.findall(r"-?[0-9]+(?:\.[0-9]+)?", str(metric.score_range))]
+    if metric.lower_better:
+        return max(ends, default=100.0)
+    return min(ends, default=0.0)
 
 
 def _grey(image: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -100,9 +100,9 @@ def locate(name: str, *, revision: str | None = None, fetch: Fetch | None = None
     path = _path(name)
     if not name:
         raise WeightsError("there is no model without a name", fix=_known(name))
-    if path.is_dir():
-        return _folder(path.resolve().name, path.resolve(), "local")
-    if path.exists():
+    if files.exists(path):
+        if path.is_dir():
+            return _folder(path.resolve().name, path.resolve(), "local")
         raise WeightsError(
             "is a file, not a model folder", where=name, fix="give the folder that holds the model"
         )

@@ -207,7 +207,7 @@ def test_changed_contents_behind_a_path_are_named(tmp_path: Path) -> None:
     spec = {"method": "from-file", "path": str(captions)}
     build(painted(candidates=8, captions=spec), tmp_path / "out", engine="inline")
     captions.write_text("caption,label\na grey forest,Forest\n")
-    with pytest.raises(BuildFolderError, match=r"the contents of captions: captions\.csv"):
+    with pytest.raises(BuildFolderError, match=r"the contents of captions, file 1"):
         build(painted(candidates=8, captions=spec), tmp_path / "out", engine="inline")
 
 
