@@ -1,7 +1,7 @@
 """Autoencoder of `eurosat-tiny`: 64x64 RGB to 16x16 latents, sharp enough for a classifier to learn from.
 
 L1 alone blurs, and a classifier trained on blurred images fails on real ones. So the loss also compares features of a
-CNN trained on the same domain and Fourier amplitudes, and the decoder ends its training against a patch discriminator.
+CNN trained on the same domain and Fourier amplitudes, and the decoder goes on alone with more weight on both.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from _probe import Probe, accuracy
 from diffusers import AutoencoderKL
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.utils.parametrizations import spectral_norm
 
 LATENTS = 6
 BATCH = 4
 #: Side of the crops of the first part of joint training: on a CPU, many small steps beat few large ones, and every
 #: pixel is a sample. The last part sees whole images, so that the group norms meet their statistics.
 CROP, WHOLE_FROM = 32, 0.75
+#: Symmetries whose latents are cached: encoding all eight would cost more than a short training gets from them.
+KINDS = (0, 6)
 
 
 def build_autoencoder() -> AutoencoderKL:
@@ -44,16 +45,6 @@ def load_autoencoder(checkpoint: Path) -> AutoencoderKL:
     model = build_autoencoder()
     model.load_state_dict(torch.load(checkpoint, weights_only=True)["model"])
     return model.eval().requires_grad_(False)
-
-
-def build_discriminator() -> nn.Sequential:
-    """Patch discriminator that sees 22x22 pixels: texture, not layout."""
-    return nn.Sequential(
-        spectral_norm(nn.Conv2d(3, 32, 4, 2, 1)), nn.LeakyReLU(0.2),
-        spectral_norm(nn.Conv2d(32, 64, 4, 2, 1)), nn.LeakyReLU(0.2),
-        spectral_norm(nn.Conv2d(64, 64, 3, 1, 1)), nn.LeakyReLU(0.2),
-        spectral_norm(nn.Conv2d(64, 1, 1)),
-    )  # fmt: skip
 
 
 def perceptual(probe: Probe, fake: Tensor, real: Tensor) -> Tensor:
@@ -108,12 +99,9 @@ def decode(model: AutoencoderKL, latents: Tensor) -> Tensor:
 
 
 def cache_latents(model: AutoencoderKL, pool: Pool, work: Path) -> Tensor:
-    """Latents under all eight symmetries (n, 8, LATENTS, 16, 16) in fp16, kept in `work/latents/`.
-
-    Decoder and diffusion both train on them. Two processes at once share the encoding: each takes what is missing.
-    """
+    """Latents under the symmetries of `KINDS` (n, kinds, LATENTS, 16, 16) in fp16, kept in `work/latents/`."""
     parts = []
-    for kind in range(8):
+    for kind in KINDS:
         path = work / "latents" / f"{kind}.pt"
         if not path.exists():
             save_atomic(encode(model, dihedral(pool.images, kind)).half(), path)
@@ -126,101 +114,85 @@ def psnr(first: Tensor, second: Tensor) -> float:
     return float(-10 * (first.float() - second.float()).div(255).square().mean().log10())
 
 
+def _crop(batch: Tensor, side: int, top: int, left: int) -> Tensor:
+    return batch[..., top : top + side, left : left + side]
+
+
+class _Batches:
+    """Batches of (images, cached latents or none): crops first, whole images at the end."""
+
+    def __init__(self, train: Pool, latents: Tensor | None, seed: int) -> None:
+        self._train, self._latents, self._seed = train, latents, seed
+
+    def draw(self, step: int, fraction: float) -> tuple[Tensor, Tensor | None]:
+        dice = torch.Generator().manual_seed(self._seed * 1_000_003 + step)
+        index = torch.randint(len(self._train), (BATCH,), generator=dice)
+        top, left = torch.randint((64 - CROP) // 4 + 1, (2,), generator=dice).tolist()
+        whole = fraction >= WHOLE_FROM
+        if self._latents is None:
+            images, codes = random_dihedral(to_float(self._train.images[index]), dice), None
+        else:
+            kind = step % len(KINDS)
+            images = dihedral(to_float(self._train.images[index]), KINDS[kind])
+            codes = self._latents[index, kind].float()
+            # Sampled latents are never exact; a little noise keeps the decoder from depending on exactness.
+            codes = codes + 0.05 * torch.randn(codes.shape, generator=dice)
+            codes = codes if whole else _crop(codes, CROP // 4, top, left)
+        return images if whole else _crop(images, CROP, 4 * top, 4 * left), codes
+
+
 def train_autoencoder(
-    train: Pool,
-    tuning: Pool,
-    probe: Probe,
-    *,
-    work: Path,
-    minutes: float,
-    seed: int,
-    device: torch.device,
-    stage: str,
-) -> None:
+    train: Pool, tuning: Pool, probe: Probe, *, work: Path, minutes: float, seed: int, device: torch.device, stage: str
+) -> None:  # fmt: skip
     """Train and leave `work/<stage>.pt`; stage `joint` trains all, stage `decoder` the decoder on frozen latents."""
-    model = build_autoencoder().to(device)
-    adversarial = stage == "decoder"
-    critic = build_discriminator().to(device)
-    if adversarial:
+    model, joint = build_autoencoder().to(device), stage == "joint"
+    if not joint:
         model.load_state_dict(torch.load(work / "joint.pt", weights_only=True)["model"])
         model.encoder.requires_grad_(False)
         model.quant_conv.requires_grad_(False)
-    latents = cache_latents(model, train, work) if adversarial else None
+    batches = _Batches(train, None if joint else cache_latents(model, train, work), seed)
     probe = probe.to(device).requires_grad_(False)
-    optimizer = torch.optim.AdamW(
-        [p for p in model.parameters() if p.requires_grad], betas=(0.9, 0.99), weight_decay=1e-4
-    )
-    critic_optimizer = torch.optim.AdamW(critic.parameters(), lr=4e-4, betas=(0.5, 0.99))
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, betas=(0.9, 0.99), weight_decay=1e-4)
     checkpoint, step, budget = work / f"{stage}.pt", 0, Budget(minutes)
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
         model.load_state_dict(state["model"])
-        critic.load_state_dict(state["critic"])
         optimizer.load_state_dict(state["optimizer"])
         step, budget = state["step"], Budget(minutes, state["spent"])
     log, saved = Log(work / f"{stage}.jsonl"), budget.spent
     while budget.fraction < 1.0:
-        dice = torch.Generator().manual_seed(seed * 1_000_003 + step)
-        index = torch.randint(len(train), (BATCH,), generator=dice)
-        if latents is None:
-            real = random_dihedral(to_float(train.images[index]), dice).to(device)
-            if budget.fraction < WHOLE_FROM:
-                top, left = torch.randint(64 - CROP + 1, (2,), generator=dice).tolist()
-                real = real[..., top : top + CROP, left : left + CROP]
-            posterior = model.encode(real).latent_dist
-            code, divergence = posterior.sample(), posterior.kl().mean() / posterior.mean[0].numel()
-        else:
-            kind = step % 8
-            real = dihedral(to_float(train.images[index]), kind).to(device)
-            # Sampled latents are never exact; a little noise keeps the decoder from depending on exactness.
-            code = latents[index, kind].float().to(device)
-            code, divergence = (
-                code + 0.05 * torch.randn(code.shape, generator=dice).to(device),
-                torch.zeros(()),
-            )
-        fake = model.decode(code).sample
-        pixels, features = (fake - real).abs().mean(), perceptual(probe, fake, real)
-        spectrum = amplitude(fake, real)
-        reconstruction = pixels + 0.15 * features + 0.5 * spectrum
-        loss = reconstruction + 1e-4 * divergence.to(device)
-        fooled = torch.zeros(())
-        if adversarial:
-            fooled = -critic(fake).mean()
-            last = model.decoder.conv_out.weight
-            wanted, given = (
-                torch.autograd.grad(part, last, retain_graph=True)[0].norm()
-                for part in (reconstruction, fooled)
-            )
-            ramp = min(1.0, budget.fraction / 0.15)
-            # Adaptive weight of VQGAN (Esser et al. 2021, equation 7).
-            loss = loss + 0.4 * ramp * (wanted / (given + 1e-4)).clamp(max=10).detach() * fooled
+        images, codes = (
+            part if part is None else part.to(device) for part in batches.draw(step, budget.fraction)
+        )
+        divergence = torch.zeros((), device=device)
+        if codes is None:
+            posterior = model.encode(images).latent_dist
+            codes, divergence = posterior.sample(), posterior.kl().mean() / posterior.mean[0].numel()
+        fake = model.decode(codes).sample
+        pixels, features = (fake - images).abs().mean(), perceptual(probe, fake, images)
+        spectrum = amplitude(fake, images)
+        weights = (0.15, 0.5) if joint else (0.3, 1.0)
+        loss = pixels + weights[0] * features + weights[1] * spectrum + 1e-4 * divergence
         for group in optimizer.param_groups:
-            group["lr"] = budget.rate(1.5e-3 if not adversarial else 8e-4)
+            group["lr"] = budget.rate(1.5e-3 if joint else 1e-3)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
-        if adversarial:
-            hinge = F.relu(1 - critic(real)).mean() + F.relu(1 + critic(fake.detach())).mean()
-            critic_optimizer.zero_grad(set_to_none=True)
-            hinge.backward()
-            critic_optimizer.step()
         step += 1
-        if step % 100 == 0:
-            log.write(
-                step=step, minutes=budget.spent, l1=pixels.item(), features=features.item(), spectrum=spectrum.item(),
-                kl=divergence.item(), fooled=fooled.item(),
-            )  # fmt: skip
+        if step % 500 == 0:
+            losses = {"l1": pixels.item(), "features": features.item(), "spectrum": spectrum.item()}
+            log.write(step=step, minutes=budget.spent, **losses, kl=divergence.item())
         if budget.fraction >= 1.0 or budget.spent - saved > 1.9:
             saved = budget.spent
-            parts = {"model": model, "critic": critic, "optimizer": optimizer}
-            state = {name: part.state_dict() for name, part in parts.items()}
+            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
             save_atomic({**state, "step": step, "spent": saved}, checkpoint)
-            some = tuning.images[:300]
-            again = decode(model, encode(model, some))
+            again = decode(model, encode(model, tuning.images[:300]))
             score = accuracy(probe, again, tuning.labels[:300], device)
-            log.write(step=step, minutes=saved, psnr=psnr(again, some), real_probe_top1=score)
-    if not adversarial:
+            quality = psnr(again, tuning.images[:300])
+            log.write(step=step, minutes=saved, psnr=quality, real_probe_top1=score)
+    if joint:
         normalise_latents(model, train)
         state = torch.load(checkpoint, weights_only=True)
         save_atomic({**state, "model": model.state_dict()}, checkpoint)

@@ -159,8 +159,8 @@ def write_documents(
         f"{machine(device)}; {versions()}; {steps} steps, guidance scale {guidance}, DPM-Solver++ (2M)."
     )
     real = figures["scores"]["real"]
-    diffusion = f"""Classification accuracy score: a CNN of five convolutions, {real["steps"]} steps of 64, same augmentation
-for every arm, tested on the 3,600 images of pool `test`; spread is the deviation over seeds. `reconstructed` is pool
+    diffusion = f"""Classification accuracy score: a CNN of five convolutions, {real["steps"]} steps of 64, same
+augmentation for every arm, tested on the 3,600 images of pool `test`; spread is the deviation over seeds. `reconstructed` is pool
 `real` through the autoencoder.
 
 {_score_rows(figures["scores"])}
@@ -212,7 +212,7 @@ One row a class, in alphabetical order of the class names; left generated, right
 
 The ten generated images (above) that lie nearest to a training image (below).
 
-Guidance was chosen on the held-out tenth of pool `generator`, with few images, so differences of a few points are noise:
+Guidance was chosen on the held-out tenth of pool `generator`, with few images: a few points are noise.
 
 | guidance scale | steps | images | top-1 on held-out |
 |---|---|---|---|

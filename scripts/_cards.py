@@ -74,8 +74,8 @@ def clip_card(
         f"""# eurosat-tiny-clip
 {early}
 A small image and text encoder (64x64 RGB, 128 dimensions) for filters and scores on a machine without a network.
-`open_clip.create_model_and_transforms("local-dir:<folder>")` and `open_clip.get_tokenizer("local-dir:<folder>")` load it.
-It knows the ten EuroSAT classes and the words of `builders/vocab/appearance.yaml`, nothing else.
+`open_clip.create_model_and_transforms("local-dir:<folder>")` and `open_clip.get_tokenizer("local-dir:<folder>")`
+load it. It knows the ten EuroSAT classes and the words of `builders/vocab/appearance.yaml`, nothing else.
 
 ## Training
 
@@ -90,18 +90,19 @@ It knows the ten EuroSAT classes and the words of `builders/vocab/appearance.yam
     )
 
 
-def diffusion_card(folder: Path, work: Path, *, device: str, early: bool) -> None:
+def diffusion_card(folder: Path, work: Path, *, device: str, early: bool, note: str) -> None:
     """Card of `eurosat-tiny`, with the steps and minutes that the logs in `work` tell."""
     joint, decoder = _last(work / "joint.jsonl", "psnr"), _last(work / "decoder.jsonl", "psnr")
     denoiser = _last(work / "diffusion.jsonl", "loss")
-    note = "\n**Early checkpoint: training goes on.**\n" if early else ""
+    warning = "\n**Early checkpoint: training goes on.**\n" if early else ""
+    told = f"\n- {note}" if note else ""
     front = "license: mit\nlibrary_name: diffusers\npipeline_tag: text-to-image\ntags:\n"
     front += "- remote-sensing\n- eurosat\n- sentinel-2\n- stable-diffusion"
     _write(
         folder,
         front,
         f"""# eurosat-tiny
-{note}
+{warning}
 A small text-to-image latent diffusion model, 64x64 RGB, for tests, examples and benchmarks on a machine without a GPU
 or a network. `diffusers.StableDiffusionPipeline.from_pretrained(<folder>)` loads it. It knows the ten EuroSAT classes
 and the words of `builders/vocab/appearance.yaml`. Defaults: {STEPS} steps, guidance scale {GUIDANCE}.
@@ -109,13 +110,13 @@ and the words of `builders/vocab/appearance.yaml`. Defaults: {STEPS} steps, guid
 ## Training
 
 - Data: {DATA}
-- Autoencoder: 64x64x3 to 16x16x6; {joint["step"]} steps of 8 in {joint["minutes"]:.0f} minutes with L1, features of a
-  CNN trained on the same pool, and Fourier amplitudes; then the decoder alone, {decoder["step"]} steps of 8 in
-  {decoder["minutes"]:.0f} minutes, with a patch discriminator too. The weights give the latents mean 0 and deviation 1.
+- Autoencoder: 64x64x3 to 16x16x6; {joint["step"]} steps in {joint["minutes"]:.0f} minutes with L1, features of a CNN
+  trained on the same pool, and Fourier amplitudes; then the decoder alone, {decoder["step"]} steps in
+  {decoder["minutes"]:.0f} minutes. The weights give the latents mean 0 and deviation 1.
 - Denoiser: U-Net with 7.0 M parameters and a two-layer text encoder, trained together, v-prediction, cosine schedule;
-  {denoiser["step"]} steps of 32 in {denoiser["minutes"]:.0f} minutes, weights averaged (0.999). One caption in ten was
+  {denoiser["step"]} steps in {denoiser["minutes"]:.0f} minutes, weights averaged (0.999). One caption in ten was
   empty, for classifier-free guidance.
 - Device: {machine(device)}; two processes at most, other work beside them.
-- {versions()}.
+- {versions()}.{told}
 - Commands: see the head of `scripts/train_eurosat_tiny.py`.""",
     )

@@ -79,7 +79,7 @@ class Denoiser(nn.Module):
 
 @dataclass(frozen=True, slots=True)
 class TrainingSet:
-    """Cached latents (n, 8, LATENTS, 16, 16), class indices and measured words."""
+    """Cached latents (n, kinds, LATENTS, 16, 16), class indices and measured words."""
 
     latents: Tensor
     labels: Tensor
@@ -105,8 +105,8 @@ def _agree(value: bool, ranks: int) -> bool:
 
 
 def train_diffusion(
-    data: TrainingSet, tokenizer: CLIPTokenizer, *, work: Path, minutes: float, seed: int, device: torch.device, rank: int,
-    ranks: int,
+    data: TrainingSet, tokenizer: CLIPTokenizer, *, work: Path, minutes: float, seed: int, device: torch.device,
+    rank: int, ranks: int,
 ) -> None:  # fmt: skip
     """Train until the budget is spent; `work/diffusion.pt` holds model, average and optimizer."""
     torch.manual_seed(seed)
@@ -132,7 +132,7 @@ def train_diffusion(
             torch.Generator().manual_seed((seed * 64 + rank) * 10_000_019 + step),
         )
         index = torch.randint(len(data.labels), (share,), generator=dice)
-        clean = data.latents[index, torch.randint(8, (share,), generator=dice)].float()
+        clean = data.latents[index, torch.randint(data.latents.shape[1], (share,), generator=dice)].float()
         texts = [
             ""
             if rng.random() < EMPTY_SHARE

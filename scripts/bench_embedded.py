@@ -1,11 +1,11 @@
 """Measure the two embedded models; every stage is its own command, resumes, and may run beside another.
 
     python scripts/bench_embedded.py generate --rank 0 --ranks 2     (and --rank 1 beside it)
-    python scripts/bench_embedded.py score real 0                    (arms: real, generated, reconstructed; seeds 0 to 2)
+    python scripts/bench_embedded.py score real 0          (arms: real, generated, reconstructed; seeds 0, 1, 2)
     python scripts/bench_embedded.py words
     python scripts/bench_embedded.py report
 
-`tune` compares guidance scales on the held-out tenth of pool `generator`; the pools `real` and `test` take no part in it.
+`tune` compares guidance scales on the held-out tenth of pool `generator`; the pools `real` and `test` take no part.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Arm(StrEnum):
 
 @app.command()
 def generate(
-    data: Data = DEFAULT_DATA, work: Work = DEFAULT_WORK, model: Model = EMBEDDED / "eurosat-tiny", per_class: int = 500,
-    steps: int = STEPS, guidance: float = GUIDANCE, rank: int = 0, ranks: int = 1, device: str = "cpu",
+    data: Data = DEFAULT_DATA, work: Work = DEFAULT_WORK, model: Model = EMBEDDED / "eurosat-tiny",
+    per_class: int = 500, steps: int = STEPS, guidance: float = GUIDANCE, rank: int = 0, ranks: int = 1, device: str = "cpu",
 ) -> None:  # fmt: skip
     """Generate images of every class with captions as in training."""
     words, _ = tuning_split(data)
@@ -57,8 +57,8 @@ def generate(
 
 @app.command()
 def tune(
-    guidances: list[float], data: Data = DEFAULT_DATA, work: Work = DEFAULT_WORK, model: Model = EMBEDDED / "eurosat-tiny",
-    per_class: int = 50, steps: int = STEPS, probe_steps: int = 300, device: str = "cpu",
+    guidances: list[float], data: Data = DEFAULT_DATA, work: Work = DEFAULT_WORK,
+    model: Model = EMBEDDED / "eurosat-tiny", per_class: int = 50, steps: int = STEPS, probe_steps: int = 300, device: str = "cpu",
 ) -> None:  # fmt: skip
     """Classification accuracy score of a small set for each guidance, on held-out images of pool `generator`."""
     train, held_out = tuning_split(data)
@@ -95,7 +95,7 @@ def _training_images(arm: Arm, data: Path, work: Path, model: Path, device: torc
 @app.command()
 def score(
     arm: Arm, seed: int, data: Data = DEFAULT_DATA, work: Work = DEFAULT_WORK, model: Model = EMBEDDED / "eurosat-tiny",
-    steps: int = 1000, device: str = "cpu",
+    steps: int = 800, device: str = "cpu",
 ) -> None:  # fmt: skip
     """Train the small CNN on one arm and test it on pool `test`: the same steps and augmentation for every arm."""
     place = torch.device(device)
@@ -114,7 +114,7 @@ def words(
     work: Work = DEFAULT_WORK, model: Model = EMBEDDED / "eurosat-tiny", per_word: int = 5, steps: int = STEPS,
     guidance: float = GUIDANCE, device: str = "cpu",
 ) -> None:  # fmt: skip
-    """Generate `per_word` images a class for each brightness and colour word, and measure whether the word came true."""
+    """Generate `per_word` images a class for each brightness and colour word; measure whether it came true."""
     vocabulary, result = Vocabulary(), {}
     pipeline = load_pipeline(model, torch.device(device))
     for part in ("brightness", "colour"):

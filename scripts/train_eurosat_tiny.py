@@ -87,7 +87,7 @@ def decoder(
     seed: int = 0,
     device: str = "cpu",
 ) -> None:
-    """Go on with the decoder alone, against a patch discriminator; the latents stay as they are."""
+    """Go on with the decoder alone; the latents stay as they are."""
     _autoencoder("decoder", data, work, minutes, seed, device)
 
 
@@ -129,10 +129,11 @@ def export(
     out: Annotated[Path, typer.Option(help="Model folder")] = EMBEDDED / "eurosat-tiny",
     device: Annotated[str, typer.Option(help="Device of the training, for the card")] = "cpu",
     early: Annotated[bool, typer.Option(help="Say in the card that training is not finished")] = False,
+    note: Annotated[str, typer.Option(help="What the logs do not tell, for the card")] = "",
 ) -> None:
     """Write the `StableDiffusionPipeline` folder from the averaged weights, in fp16, and its card."""
     export_pipeline(work, _tokenizer(work), out)
-    diffusion_card(out, work, device=device, early=early)
+    diffusion_card(out, work, device=device, early=early, note=note)
 
 
 if __name__ == "__main__":

@@ -15,11 +15,21 @@ import numpy as np
 import open_clip
 import torch
 import typer
-from _cards import clip_card
 from _captions import TEMPLATES, Appearance, Caption, Vocabulary, caption, corpus
+from _cards import clip_card
 from _eurosat import (
-    CLASSES, DEFAULT_DATA, EMBEDDED, LABELS, Budget, Log, Pool, random_dihedral, random_shift, save_atomic,
-    to_float, tuning_split,
+    CLASSES,
+    DEFAULT_DATA,
+    EMBEDDED,
+    LABELS,
+    Budget,
+    Log,
+    Pool,
+    random_dihedral,
+    random_shift,
+    save_atomic,
+    to_float,
+    tuning_split,
 )  # fmt: skip
 from _tokenizer import CONTEXT, save_tokenizer, train_tokenizer
 from safetensors.torch import save_file
