@@ -2,7 +2,6 @@
 
     python scripts/bench_embedded.py generate --rank 0 --ranks 2     (and --rank 1 beside it)
     python scripts/bench_embedded.py score real 0          (arms: real, generated, reconstructed; seeds 0, 1, 2)
-    python scripts/bench_embedded.py words
     python scripts/bench_embedded.py report
 
 `tune` compares guidance scales on the held-out tenth of pool `generator`; the pools `real` and `test` take no part.
@@ -15,15 +14,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import torch
 import typer
 from _autoencoder import decode, encode
 from _bench_report import collect, write_documents
-from _captions import Vocabulary
 from _cards import GUIDANCE, STEPS
-from _eurosat import CLASSES, DEFAULT_DATA, EMBEDDED, LABELS, Pool, load_pool, save_atomic, tuning_split
-from _generation import generate_set, load_pipeline, load_set, render
+from _eurosat import DEFAULT_DATA, EMBEDDED, Pool, load_pool, save_atomic, tuning_split
+from _generation import generate_set, load_pipeline, load_set
 from _probe import accuracy, train_probe
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
@@ -44,22 +41,42 @@ class Arm(StrEnum):
 
 @app.command()
 def generate(
-    data: Data = DEFAULT_DATA, work: Work = DEFAULT_WORK, model: Model = EMBEDDED / "eurosat-tiny",
-    per_class: int = 500, steps: int = STEPS, guidance: float = GUIDANCE, rank: int = 0, ranks: int = 1, device: str = "cpu",
-) -> None:  # fmt: skip
+    data: Data = DEFAULT_DATA,
+    work: Work = DEFAULT_WORK,
+    model: Model = EMBEDDED / "eurosat-tiny",
+    per_class: int = 500,
+    steps: int = STEPS,
+    guidance: float = GUIDANCE,
+    rank: int = 0,
+    ranks: int = 1,
+    device: str = "cpu",
+) -> None:
     """Generate images of every class with captions as in training."""
     words, _ = tuning_split(data)
     generate_set(
-        model, words, work / "generated", per_class=per_class, steps=steps, guidance=guidance, rank=rank, ranks=ranks,
+        model,
+        words,
+        work / "generated",
+        per_class=per_class,
+        steps=steps,
+        guidance=guidance,
+        rank=rank,
+        ranks=ranks,
         device=torch.device(device),
-    )  # fmt: skip
+    )
 
 
 @app.command()
 def tune(
-    guidances: list[float], data: Data = DEFAULT_DATA, work: Work = DEFAULT_WORK,
-    model: Model = EMBEDDED / "eurosat-tiny", per_class: int = 50, steps: int = STEPS, probe_steps: int = 300, device: str = "cpu",
-) -> None:  # fmt: skip
+    guidances: list[float],
+    data: Data = DEFAULT_DATA,
+    work: Work = DEFAULT_WORK,
+    model: Model = EMBEDDED / "eurosat-tiny",
+    per_class: int = 50,
+    steps: int = STEPS,
+    probe_steps: int = 300,
+    device: str = "cpu",
+) -> None:
     """Classification accuracy score of a small set for each guidance, on held-out images of pool `generator`."""
     train, held_out = tuning_split(data)
     for guidance in guidances:
@@ -94,9 +111,14 @@ def _training_images(arm: Arm, data: Path, work: Path, model: Path, device: torc
 
 @app.command()
 def score(
-    arm: Arm, seed: int, data: Data = DEFAULT_DATA, work: Work = DEFAULT_WORK, model: Model = EMBEDDED / "eurosat-tiny",
-    steps: int = 800, device: str = "cpu",
-) -> None:  # fmt: skip
+    arm: Arm,
+    seed: int,
+    data: Data = DEFAULT_DATA,
+    work: Work = DEFAULT_WORK,
+    model: Model = EMBEDDED / "eurosat-tiny",
+    steps: int = 800,
+    device: str = "cpu",
+) -> None:
     """Train the small CNN on one arm and test it on pool `test`: the same steps and augmentation for every arm."""
     place = torch.device(device)
     images = _training_images(arm, data, work, model, place)
@@ -110,32 +132,14 @@ def score(
 
 
 @app.command()
-def words(
-    work: Work = DEFAULT_WORK, model: Model = EMBEDDED / "eurosat-tiny", per_word: int = 5, steps: int = STEPS,
-    guidance: float = GUIDANCE, device: str = "cpu",
-) -> None:  # fmt: skip
-    """Generate `per_word` images a class for each brightness and colour word; measure whether it came true."""
-    vocabulary, result = Vocabulary(), {}
-    pipeline = load_pipeline(model, torch.device(device))
-    for part in ("brightness", "colour"):
-        for word in getattr(vocabulary, part):
-            prompts = [
-                f"a satellite image of {LABELS[label]}, {word}" for label in CLASSES for _ in range(per_word)
-            ]
-            images = render(pipeline, prompts, steps=steps, guidance=guidance, seed=1)
-            looks = [getattr(vocabulary.measure(image), part) for image in images]
-            luma = (images.float() * torch.tensor([0.299, 0.587, 0.114])[:, None, None]).sum(1).mean()
-            agree = float(np.mean([look == word for look in looks]))
-            result[word] = {"part": part, "images": len(images), "agree": agree, "mean_luma": float(luma)}
-            print(word, result[word])
-    (work / "words.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-
-
-@app.command()
 def report(
-    data: Data = DEFAULT_DATA, work: Work = DEFAULT_WORK, embedded: Annotated[Path, typer.Option()] = EMBEDDED,
-    steps: int = STEPS, guidance: float = GUIDANCE, device: str = "cpu",
-) -> None:  # fmt: skip
+    data: Data = DEFAULT_DATA,
+    work: Work = DEFAULT_WORK,
+    embedded: Annotated[Path, typer.Option()] = EMBEDDED,
+    steps: int = STEPS,
+    guidance: float = GUIDANCE,
+    device: str = "cpu",
+) -> None:
     """Collect scores, measure distances and the CLIP model, write `docs/embedded-models.md`, pictures and cards."""
     figures = collect(data, work, embedded / "eurosat-tiny-clip", torch.device(device))
     write_documents(figures, work, embedded, steps=steps, guidance=guidance, device=device)
