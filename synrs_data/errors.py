@@ -7,6 +7,7 @@ SynrsError                      exit  1
 │   ├── WeightsError                      weights missing, truncated, of another shape or family
 │   ├── MissingExtraError                 an optional dependency is not installed
 │   ├── BuildFolderError                  a folder is locked, unwritable, full or of another recipe
+│   ├── MethodError                       a plugin that raises, or gives what its protocol does not allow
 │   ├── CaptionError                      too few captions, an empty file, an unknown label
 │   └── SelectionError                    a rule or quota that the candidates cannot meet
 ├── VerificationError           exit  3   bytes on disk are not those that were promised
@@ -86,6 +87,21 @@ class MissingExtraError(UserError):
 
 class BuildFolderError(UserError):
     """A build folder is locked, unwritable, full, or belongs to another recipe."""
+
+
+class MethodError(UserError):
+    """A generator, caption strategy or filter does not keep its protocol.
+
+    Args:
+        kind: "generators", "captions" or "filters".
+        name: The method's registered name.
+        what: What it does.
+    """
+
+    def __init__(self, kind: str, name: str, what: str) -> None:
+        super().__init__(
+            what, where=f"the method '{name}' of {kind}", fix="mend the method, or choose another one"
+        )
 
 
 class CaptionError(UserError):

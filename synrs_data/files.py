@@ -24,6 +24,17 @@ from synrs_data.errors import BuildFolderError
 
 _TEMPORARY = ".partial-"
 
+_REFUSALS = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EEXIST,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.ELOOP,
+}
+
 
 @contextlib.contextmanager
 def atomic(path: Path) -> Iterator[BinaryIO]:
@@ -57,10 +68,20 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def remove(path: Path) -> None:
+    """Remove a file, if there is one.
+
+    Raises:
+        BuildFolderError: It cannot be removed, or is a folder.
+    """
+    with writable(path):
+        path.unlink(missing_ok=True)
+
+
 def remove_temporaries(folder: Path) -> None:
     """Remove what killed writers left behind. Call it only while holding the folder's lock."""
     for path in folder.rglob(f"{_TEMPORARY}*"):
-        path.unlink(missing_ok=True)
+        remove(path)
 
 
 def is_temporary(path: Path) -> bool:
@@ -104,7 +125,7 @@ def writable(path: Path) -> Iterator[None]:
                 where=str(path),
                 fix="free some space and run the same command again: finished shards are kept",
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+        if error.errno in _REFUSALS:
             raise BuildFolderError(
                 f"cannot be written ({error.strerror})",
                 where=str(path),

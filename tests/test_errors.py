@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from synrs_data import errors
-from synrs_data.errors import CorruptShardError, MissingExtraError, SynrsError
+from synrs_data.errors import CorruptShardError, MethodError, MissingExtraError, SynrsError
 
 TREE = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, SynrsError)]
 
@@ -15,6 +15,8 @@ TREE = [value for value in vars(errors).values() if isinstance(value, type) and 
 def example(kind: type[SynrsError]) -> SynrsError:
     if issubclass(kind, MissingExtraError):
         return kind("the metric piqe", "iqa")
+    if issubclass(kind, MethodError):
+        return kind("filters", "mine", "gives no scores")
     if issubclass(kind, CorruptShardError):
         return kind(7, "sample 1 is damaged", where="candidates/00007.tar")
     return kind("is wrong", where="recipe.yaml", fix="correct it")
@@ -42,7 +44,7 @@ def test_each_error_ends_the_program_with_its_exit_code(name: str, code: int) ->
 
 def test_every_error_of_the_tree_is_drawn_in_its_docstring() -> None:
     assert errors.__doc__ is not None
-    assert len(TREE) == 11
+    assert len(TREE) == 12
     for kind in TREE:
         assert f"{kind.__name__} " in errors.__doc__
 

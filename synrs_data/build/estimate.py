@@ -48,16 +48,24 @@ def _hours(plan: BuildPlan, seconds: float, workers: int) -> float:
 
 def _time_batches(plan: BuildPlan, device: str) -> tuple[list[float], float]:
     """Return seconds an image of each timed batch, and bytes an image on disk."""
-    events: list[dict[str, Any]] = []
+    batches: list[dict[str, Any]] = []
+
+    def report(event: str, **fields: Any) -> None:
+        if event == "batch":
+            batches.append(fields)
+
     with TemporaryDirectory() as place:
         folder = BuildFolder(Path(place))
         folder.candidates.mkdir()
         batch = make("generators", plan.recipe.generator).batch_size
-        # One shard of a few batches: the first warms up, the others are timed.
+        batch = min(batch, plan.recipe.shard_size, plan.recipe.candidates)
+        # Shards of one batch each: the first warms up, the others are timed.
         count = batch * (_TIMED + 1)
         trial = replace(
-            plan, recipe=plan.recipe.model_copy(update={"candidates": count, "shard_size": count})
+            plan, recipe=plan.recipe.model_copy(update={"candidates": count, "shard_size": batch})
         )
-        ShardWorker(trial, folder, device, lambda event, **fields: events.append(fields)).run_shard(0)
-        size = folder.candidate_tar(0).stat().st_size / count
-    return [(event["generate_s"] + event["score_s"]) / event["images"] for event in events[1:]], size
+        worker = ShardWorker(trial, folder, device, report)
+        for shard in range(trial.shards):
+            worker.run_shard(shard)
+        size = folder.candidate_tar(0).stat().st_size / batch
+    return [(event["generate_s"] + event["score_s"]) / event["images"] for event in batches[1:]], size

@@ -9,13 +9,13 @@ import polars as pl
 
 from synrs_data import __version__, files
 from synrs_data.build.candidates import DoneShard, done_shards
-from synrs_data.build.plan import BuildPlan, read_captions
-from synrs_data.build.state import read_state
-from synrs_data.recipe import Recipe
+from synrs_data.build.plan import BuildPlan
+from synrs_data.build.state import read_plan, read_recipe
+from synrs_data.errors import VerificationError
+from synrs_data.recipe_file import complete
 from synrs_data.report import BuildFacts, render_card, render_report
 from synrs_data.shards.folder import BuildFolder
-from synrs_data.shards.manifest import MANIFEST_FORMAT, manifest_text, read_manifest
-from synrs_data.vocabulary import read_yaml
+from synrs_data.shards.manifest import MANIFEST_FORMAT, check_files, manifest_text, read_manifest
 
 
 def finalise(
@@ -94,9 +94,18 @@ def facts_of_folder(folder: BuildFolder) -> BuildFacts:
     """Return the facts of a finished build from its folder alone.
 
     Raises:
-        VerificationError: The build is not finished.
+        VerificationError: The build is not finished, or one of its files is damaged.
     """
-    read_manifest(folder)
-    recipe = Recipe.model_validate(read_yaml(folder.recipe))
-    plan = BuildPlan(recipe, read_captions(folder.captions), read_state(folder)["digests"])
-    return gather_facts(folder, plan, done_shards(folder, plan.shards, plan.fingerprint))
+    # The pages may be damaged or gone: they are what is made from these facts.
+    pages = (f"{folder.card.name}: ", f"{folder.report.name}: ")
+    for fault in check_files(folder, read_manifest(folder)):
+        if not fault.startswith(pages):
+            raise VerificationError(fault, where=str(folder.root), fix="run `synrs-data build` on it again")
+    recipe = complete(read_recipe(folder), folder=folder.root, where=str(folder.recipe))
+    plan = read_plan(folder, recipe)
+    done = done_shards(folder, plan.shards, plan.fingerprint)
+    if not done:
+        raise VerificationError(
+            "there are no candidates", where=str(folder.candidates), fix="run `synrs-data build` on it again"
+        )
+    return gather_facts(folder, plan, done)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -43,23 +44,22 @@ def pack(folder: BuildFolder, table: pl.DataFrame, select: Selection) -> dict[st
     files.make_folder(folder.data)
     files.make_folder(folder.metadata)
     written: dict[str, dict[str, Any]] = {}
-    source = _Source(folder)
-    for split in select.splits:
-        own = table.filter(pl.col("split") == split)
-        if not own.height:
-            continue
-        start = 0
-        for number, size in enumerate(even_parts(own.height, select.samples_per_shard)):
-            name = f"{split}-{number:05d}"
-            rows = own.slice(start, size)
-            start += size
-            tar = folder.data / f"{name}.tar"
-            metadata = _write_shard(tar, source, rows)
-            path = folder.metadata / f"{name}.parquet"
-            write_table(path, metadata)
-            for item in (tar, path):
-                written[item.relative_to(folder.root).as_posix()] = {"samples": size, "split": split}
-    source.close()
+    with closing(_Source(folder)) as source:
+        for split in select.splits:
+            own = table.filter(pl.col("split") == split)
+            if not own.height:
+                continue
+            start = 0
+            for number, size in enumerate(even_parts(own.height, select.samples_per_shard)):
+                name = f"{split}-{number:05d}"
+                rows = own.slice(start, size)
+                start += size
+                tar = folder.data / f"{name}.tar"
+                metadata = _write_shard(tar, source, rows)
+                path = folder.metadata / f"{name}.parquet"
+                write_table(path, metadata)
+                for item in (tar, path):
+                    written[item.relative_to(folder.root).as_posix()] = {"samples": size, "split": split}
     rejected = _write_rejects(folder, table)
     written[folder.rejects.name] = {"samples": rejected}
     _remove_stale(folder, written)
@@ -150,4 +150,4 @@ def _write_rejects(folder: BuildFolder, table: pl.DataFrame) -> int:
 def _remove_stale(folder: BuildFolder, written: dict[str, dict[str, Any]]) -> None:
     for path in [*folder.data.iterdir(), *folder.metadata.iterdir()]:
         if path.relative_to(folder.root).as_posix() not in written:
-            path.unlink()
+            files.remove(path)

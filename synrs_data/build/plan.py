@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from synrs_data import files
-from synrs_data.errors import CaptionError
+from synrs_data.build.protocol import calling, check_captions
+from synrs_data.errors import CaptionError, VerificationError
 from synrs_data.filters.base import Filter
 from synrs_data.fingerprint import generation_fingerprint, selection_fingerprint
 from synrs_data.geo import GeoRecord
@@ -19,6 +20,8 @@ from synrs_data.recipe_file import score_columns
 from synrs_data.registry import lookup
 from synrs_data.sample import Caption, Request, sample_seed
 from synrs_data.vocabulary import LabelSet, label_set_path, load_label_set
+
+REBUILD = "run `synrs-data build` with its recipe on this folder again: it writes the file anew"
 
 
 @dataclass(frozen=True)
@@ -87,20 +90,25 @@ def digests_of(recipe: Recipe) -> dict[str, str]:
     """
     labels = load_label_set(recipe.labels)
     found = {"labels": files.sha256(label_set_path(recipe.labels))}
-    strategy = make("captions", recipe.captions)
-    for number, path in enumerate(strategy.inputs(), start=1):
-        found[f"captions, file {number}"] = files.sha256(path)
-    found["generator"] = make("generators", recipe.generator).digest()
+    with calling("captions", recipe.captions.method):
+        for number, path in enumerate(make("captions", recipe.captions).inputs(), start=1):
+            found[f"captions, file {number}"] = files.sha256(path)
+    with calling("generators", recipe.generator.method):
+        found["generator"] = str(make("generators", recipe.generator).digest())
     for spec, scorer in zip(recipe.filters, make_filters(recipe, labels), strict=True):
-        if digest := scorer.digest():
-            found[f"filter: {spec.method}"] = digest
+        with calling("filters", spec.method):
+            if digest := scorer.digest():
+                found[f"filter: {spec.method}"] = str(digest)
     return found
 
 
 def write_captions(recipe: Recipe) -> list[Caption]:
     """Return the caption book that the recipe's strategy writes."""
     labels = load_label_set(recipe.labels)
-    book: list[Caption] = make("captions", recipe.captions).write(labels, seed=recipe.seed)
+    method = recipe.captions.method
+    with calling("captions", method):
+        written = make("captions", recipe.captions).write(labels, seed=recipe.seed)
+    book = check_captions(written, len(labels.labels), method)
     if not book:
         raise CaptionError("the caption strategy gave no captions", where="captions", fix="check its options")
     return book
@@ -108,7 +116,8 @@ def write_captions(recipe: Recipe) -> list[Caption]:
 
 def make(kind: Any, spec: Any) -> Any:
     """Return the instance of a method that a recipe names."""
-    return lookup(kind, spec.method)(method_options(kind, spec))
+    with calling(kind, spec.method):
+        return lookup(kind, spec.method)(method_options(kind, spec))
 
 
 def make_filters(recipe: Recipe, labels: LabelSet) -> list[Filter]:
@@ -125,6 +134,14 @@ def save_captions(path: Path, captions: list[Caption]) -> None:
 
 
 def read_captions(path: Path) -> list[Caption]:
-    """Read a caption book."""
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [Caption(**{**row, "geo": GeoRecord(**row["geo"])}) for row in rows]
+    """Read a caption book.
+
+    Raises:
+        VerificationError: It is damaged.
+    """
+    try:
+        # Not `splitlines`: a caption may hold other characters that end a line, such as U+2028.
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+        return [Caption(**{**row, "geo": GeoRecord(**row["geo"])}) for row in rows]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise VerificationError("is damaged", where=str(path), fix=REBUILD) from error

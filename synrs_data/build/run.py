@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-import yaml
 
 from synrs_data import files
-from synrs_data.build.candidates import DoneShard, done_shards, forget, read_table
+from synrs_data.build.candidates import DoneShard, check_contents, done_shards, forget, read_table
 from synrs_data.build.engines import ENGINES, Job
+from synrs_data.build.engines.base import TRIES
 from synrs_data.build.environment import choose_devices
 from synrs_data.build.finalise import finalise
 from synrs_data.build.pack import pack
-from synrs_data.build.plan import BuildPlan, read_captions
+from synrs_data.build.plan import BuildPlan
 from synrs_data.build.select import verdicts
-from synrs_data.build.state import Resume, open_plan, read_state, refuse_foreign
+from synrs_data.build.state import Resume, open_plan, read_plan, read_recipe, refuse_foreign
 from synrs_data.errors import BuildFolderError, CorruptShardError, RecipeError, VerificationError
 from synrs_data.events import EventLog, Listener
 from synrs_data.recipe import Recipe
 from synrs_data.recipe_file import complete, override
 from synrs_data.resources import suggestion
 from synrs_data.shards.folder import BuildFolder
-from synrs_data.shards.manifest import read_manifest
+from synrs_data.shards.manifest import check_files, read_manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ def build(
             shards=plan.shards,
             engine=engine,
         )
+        damaged: Counter[int] = Counter()
         while True:
             _generate(folder, plan, events, engine, workers, shards, device)
             done = done_shards(folder, plan.shards, plan.fingerprint)
@@ -103,6 +105,9 @@ def build(
             except CorruptShardError as error:
                 # Its bytes are a function of the recipe, so it is made again rather than reported.
                 events.emit("shard_damaged", shard=error.shard, reason=str(error))
+                damaged[error.shard] += 1
+                if damaged[error.shard] == TRIES:
+                    raise
                 forget(folder, error.shard)
                 continue
             events.emit("build_finished", samples=_count(manifest), quarantined=quarantined)
@@ -124,12 +129,11 @@ def reselect(out: Path, overrides: list[str], *, listeners: Sequence[Listener] =
     folder = BuildFolder(out)
     if not folder.state.is_file():
         raise BuildFolderError("holds no build", where=str(out), fix="run `synrs-data build` first")
-    values = yaml.safe_load(folder.recipe.read_text(encoding="utf-8"))
-    recipe = _override_selection(values, overrides, folder)
+    recipe = _override_selection(read_recipe(folder), overrides, folder)
     with files.FolderLock(folder.root):
         files.remove_temporaries(folder.root)
         events = EventLog(folder.events, *listeners)
-        plan = BuildPlan(recipe, read_captions(folder.captions), read_state(folder)["digests"])
+        plan = read_plan(folder, recipe)
         done = done_shards(folder, plan.shards, plan.fingerprint)
         quarantined = [shard for shard in range(plan.shards) if folder.failed(shard).is_file()]
         if len(done) + len(quarantined) < plan.shards or not done:
@@ -174,9 +178,9 @@ def _generate(
     events.emit("generation_started", pending=len(pending), done=len(made), samples_done=_samples(plan, made))
     if not pending:
         return
-    folder.manifest.unlink(missing_ok=True)
+    files.remove(folder.manifest)
     for shard in pending:
-        folder.failed(shard).unlink(missing_ok=True)
+        files.remove(folder.failed(shard))
     devices = choose_devices(device, workers, len(pending))
     ENGINES[engine]().run(Job(plan, folder, pending, devices, events))
 
@@ -190,24 +194,50 @@ def _select_and_pack(
 ) -> dict[str, Any]:
     made = [shard.shard for shard in done]
     missing = [shard for shard in range(plan.shards) if shard not in made]
-    fingerprints = {"generation": plan.fingerprint, "selection": plan.selection_fingerprint}
-    if folder.manifest.is_file():
-        manifest = read_manifest(folder)
-        if manifest["fingerprints"] == fingerprints and manifest["quarantined"] == missing:
-            return manifest
+    if (finished := _finished(folder, plan, done, missing)) is not None:
+        return finished
     columns = ["key", "shard", "label", *plan.columns]
     table = pl.concat([read_table(folder, shard, columns) for shard in made])
     chosen = verdicts(table, plan.recipe.select, plan.labels).select(
         "key", "shard", "label", "reason", "rule", "split"
     )
     # From here to the new manifest the folder is unfinished, and says so by having none.
-    folder.manifest.unlink(missing_ok=True)
-    if folder.recipe.read_text(encoding="utf-8") != plan.recipe.to_yaml():
+    files.remove(folder.manifest)
+    if not _holds_recipe(folder, plan):
         files.write_text(folder.recipe, plan.recipe.to_yaml())
     packed = pack(folder, chosen, plan.recipe.select)
-    manifest = finalise(folder, plan, done, packed)
+    try:
+        manifest = finalise(folder, plan, done, packed)
+    except VerificationError:
+        # The report shows rejected candidates too, whose bytes packing does not read.
+        check_contents(folder, done)
+        raise
     events.emit("packed", samples=_count(manifest), rejected=table.height - _count(manifest))
     return manifest
+
+
+def _finished(
+    folder: BuildFolder, plan: BuildPlan, done: list[DoneShard], missing: list[int]
+) -> dict[str, Any] | None:
+    """Return the manifest if the folder holds all of this build, byte by byte; None if it must be packed.
+
+    Raises:
+        CorruptShardError: A candidate shard is damaged.
+    """
+    fingerprints = {"generation": plan.fingerprint, "selection": plan.selection_fingerprint}
+    try:
+        manifest = read_manifest(folder)
+    except VerificationError:
+        return None
+    if manifest["fingerprints"] != fingerprints or manifest["quarantined"] != missing:
+        return None
+    check_contents(folder, done)
+    whole = _holds_recipe(folder, plan) and not any(check_files(folder, manifest))
+    return manifest if whole else None
+
+
+def _holds_recipe(folder: BuildFolder, plan: BuildPlan) -> bool:
+    return folder.recipe.is_file() and folder.recipe.read_bytes() == plan.recipe.to_yaml().encode()
 
 
 def _count(manifest: dict[str, Any]) -> int:

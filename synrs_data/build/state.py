@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from synrs_data import files
-from synrs_data.build.plan import BuildPlan, digests_of, read_captions, save_captions, write_captions
-from synrs_data.errors import BuildFolderError, VerificationError
+from synrs_data.build.plan import (
+    REBUILD,
+    BuildPlan,
+    digests_of,
+    read_captions,
+    save_captions,
+    write_captions,
+)
+from synrs_data.errors import BuildFolderError, RecipeError, VerificationError
 from synrs_data.fingerprint import FINGERPRINT_VERSION, changed_keys, generation_fingerprint
 from synrs_data.recipe import Recipe
+from synrs_data.sample import Caption
 from synrs_data.shards.folder import BuildFolder
+from synrs_data.vocabulary import read_yaml
 
 Resume = Literal["auto", "never", "require"]
 
 
 def refuse_foreign(folder: BuildFolder, resume: Resume) -> None:
     """Refuse folders that hold something else: packing removes files that are not the build's own."""
-    if folder.root.exists() and not folder.root.is_dir():
+    if files.exists(folder.root) and not folder.root.is_dir():
         raise BuildFolderError(
             "is a file, not a folder", where=str(folder.root), fix="choose another `--out`"
         )
@@ -53,21 +61,79 @@ def open_plan(folder: BuildFolder, recipe: Recipe) -> BuildPlan:
     digests = digests_of(recipe)
     if folder.state.is_file():
         _refuse_change(folder, recipe, digests)
-        return BuildPlan(recipe, read_captions(folder.captions), digests)
+        plan = BuildPlan(recipe, _same_captions(folder, recipe), digests)
+        if folder.state.read_bytes() != _state_text(folder, plan).encode():
+            files.write_text(folder.state, _state_text(folder, plan))
+        return plan
     captions = write_captions(recipe)
     plan = BuildPlan(recipe, captions, digests)
     save_captions(folder.captions, captions)
     files.write_text(folder.recipe, recipe.to_yaml())
-    state = {"fingerprint_version": FINGERPRINT_VERSION, "fingerprint": plan.fingerprint, "digests": digests}
-    files.write_text(folder.state, json.dumps(state, indent=1) + "\n")
+    files.write_text(folder.state, _state_text(folder, plan))
     return plan
+
+
+def read_plan(folder: BuildFolder, recipe: Recipe) -> BuildPlan:
+    """Return the plan of the build that a folder holds, from its files alone.
+
+    Raises:
+        VerificationError: One of them is damaged.
+    """
+    state = read_state(folder)
+    captions = read_captions(folder.captions)
+    if files.sha256(folder.captions) != state["captions"]:
+        raise VerificationError("has changed", where=str(folder.captions), fix=REBUILD)
+    return BuildPlan(recipe, captions, state["digests"])
+
+
+def read_recipe(folder: BuildFolder) -> dict[str, Any]:
+    """Return the plain values of the resolved recipe.
+
+    Raises:
+        VerificationError: It is damaged.
+    """
+    try:
+        values = read_yaml(folder.recipe)
+    except RecipeError as error:
+        raise VerificationError(error.what, where=error.where, fix=REBUILD) from error
+    if not isinstance(values, dict):
+        raise VerificationError("is damaged", where=str(folder.recipe), fix=REBUILD)
+    return values
+
+
+def _state_text(folder: BuildFolder, plan: BuildPlan) -> str:
+    state = {
+        "fingerprint_version": FINGERPRINT_VERSION,
+        "fingerprint": plan.fingerprint,
+        "digests": plan.digests,
+        "captions": files.sha256(folder.captions),
+    }
+    return json.dumps(state, indent=1) + "\n"
+
+
+def _same_captions(folder: BuildFolder, recipe: Recipe) -> list[Caption]:
+    """Return the caption book of the first run; one that was damaged since is written again."""
+    promised = read_state(folder)["captions"]
+    with contextlib.suppress(VerificationError):
+        captions = read_captions(folder.captions)
+        if files.sha256(folder.captions) == promised:
+            return captions
+    captions = write_captions(recipe)
+    save_captions(folder.captions, captions)
+    if files.sha256(folder.captions) != promised:
+        raise VerificationError(
+            "was damaged, and the captions that are written now are others",
+            where=str(folder.captions),
+            fix="put the file back, or build in another folder",
+        )
+    return captions
 
 
 def _refuse_change(folder: BuildFolder, recipe: Recipe, digests: dict[str, str]) -> None:
     state = read_state(folder)
     if state["fingerprint"] == generation_fingerprint(recipe, digests):
         return
-    old = yaml.safe_load(folder.recipe.read_text(encoding="utf-8"))
+    old = read_recipe(folder)
     new = recipe.generation_part()
     changes = changed_keys({key: value for key, value in old.items() if key in new}, new)
     changes += [f"the contents of {key}" for key in _changed_contents(state["digests"], digests)]
@@ -91,7 +157,8 @@ def read_state(folder: BuildFolder) -> dict[str, Any]:
     """
     try:
         values = json.loads(folder.state.read_text(encoding="utf-8"))
-        return {"fingerprint": values["fingerprint"], "digests": dict(values["digests"])}
+        found = {key: values[key] for key in ("fingerprint", "captions")}
+        return {**found, "digests": dict(values["digests"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise VerificationError(
             "is damaged",

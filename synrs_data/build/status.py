@@ -5,16 +5,20 @@ from __future__ import annotations
 import fcntl
 import json
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 import polars as pl
-import yaml
 
-from synrs_data.errors import BuildFolderError
+from synrs_data.build.state import read_recipe
+from synrs_data.errors import BuildFolderError, VerificationError
 from synrs_data.events import read_events
+from synrs_data.recipe_file import complete
 from synrs_data.shards.folder import BuildFolder
+from synrs_data.shards.manifest import read_manifest
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,25 +81,29 @@ def read_status(root: Path) -> Status:
 
     Raises:
         BuildFolderError: The folder holds no build.
+        VerificationError: Its recipe is damaged.
     """
     folder = BuildFolder(root)
     if not folder.recipe.is_file():
         raise BuildFolderError(
             "holds no build", where=str(root), fix="give the folder that `build --out` was given"
         )
-    recipe = yaml.safe_load(folder.recipe.read_text(encoding="utf-8"))
-    planned = -(-recipe["candidates"] // recipe["shard_size"])
+    recipe = complete(read_recipe(folder), folder=root, where=str(folder.recipe))
+    planned = -(-recipe.candidates // recipe.shard_size)
     done = [
-        marker["samples"] for path in sorted(folder.candidates.glob("*.done.json")) if (marker := _json(path))
+        marker["samples"]
+        for path in sorted(folder.candidates.glob("*.done.json"))
+        if isinstance((marker := _json(path)).get("samples"), int)
     ]
-    events = list(read_events(folder.events))
+    events = [event for event in read_events(folder.events) if _is_whole(event)]
     batches = [event for event in events if event["event"] == "batch"]
-    finished = folder.manifest.is_file()
-    manifest = _json(folder.manifest) if finished else {}
+    manifest: dict[str, Any] = {}
+    with suppress(VerificationError):
+        manifest = read_manifest(folder)
     return Status(
-        state="running" if _is_locked(folder) else "finished" if finished else "stopped",
+        state="running" if _is_locked(folder) else "finished" if manifest else "stopped",
         candidates=sum(done),
-        wanted=recipe["candidates"],
+        wanted=recipe.candidates,
         shards=len(done),
         planned=planned,
         images_per_second=_rate(events),
@@ -114,6 +122,19 @@ def read_status(root: Path) -> Status:
             if (values := _json(path))
         },
     )
+
+
+_FIELDS: dict[str, dict[str, type | UnionType]] = {
+    "batch": {"images": int, "generate_s": int | float, "score_s": int | float},
+    "generation_started": {"pending": int},
+    "shard_failed": {"shard": int, "attempt": int, "reason": str},
+}
+
+
+def _is_whole(event: dict[str, Any]) -> bool:
+    """Return whether an event has the fields that are counted here: its line may be damaged."""
+    fields = {"time": int | float, **_FIELDS.get(str(event["event"]), {})}
+    return all(isinstance(event.get(name), kind) for name, kind in fields.items())
 
 
 def _rate(events: list[dict[str, Any]]) -> float | None:

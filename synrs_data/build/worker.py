@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,10 +14,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from synrs_data import files
+from synrs_data.build.candidates import marker_text
 from synrs_data.build.environment import environment, make_deterministic
 from synrs_data.build.plan import BuildPlan, make, make_filters
+from synrs_data.build.protocol import calling, check_batch_size, check_identity, check_images, check_scores
 from synrs_data.build.record import Provenance
-from synrs_data.errors import SynrsError, UserError
+from synrs_data.errors import UserError
 from synrs_data.filters.base import Batch, Scores
 from synrs_data.sample import Caption, Request, sample_key
 from synrs_data.shards.folder import BuildFolder
@@ -62,8 +63,11 @@ class ShardWorker:
         started = time.perf_counter()
         make_deterministic()
         plan = self._plan
+        name = plan.recipe.generator.method
         self._generator = make("generators", plan.recipe.generator)
-        identity = self._generator.load(self._device)
+        with calling("generators", name):
+            self._batch_size = check_batch_size(self._generator.batch_size, name)
+            identity = check_identity(self._generator.load(self._device), name)
         self._filters = make_filters(plan.recipe, plan.labels)
         self._provenance = Provenance(plan.recipe, plan.fingerprint, plan.labels.names, identity)
         self._loaded = True
@@ -80,7 +84,7 @@ class ShardWorker:
         with files.atomic(tar) as file, ThreadPoolExecutor(1, thread_name_prefix="write") as thread:
             output = _Rows(TarWriter(file), [])
             waiting: list[Future[None]] = []
-            for indices in self._plan.batches(shard, self._generator.batch_size):
+            for indices in self._plan.batches(shard, self._batch_size):
                 self._run_batch(shard, indices, output, thread, waiting)
             for future in waiting:
                 future.result()
@@ -98,7 +102,7 @@ class ShardWorker:
             "generator": asdict(self._provenance.identity),
             "environment": environment(self._device),
         }
-        files.write_text(self._folder.done(shard), json.dumps(marker, indent=1) + "\n")
+        files.write_text(self._folder.done(shard), marker_text(marker))
 
     def _run_batch(
         self,
@@ -129,7 +133,7 @@ class ShardWorker:
 
     def _generate(self, shard: int, requests: list[Request]) -> list[NDArray[np.uint8]]:
         try:
-            images: list[NDArray[np.uint8]] = self._generator.generate(requests)
+            images = self._generator.generate(requests)
         except MemoryError as error:
             if len(requests) == 1:
                 raise UserError(
@@ -140,7 +144,7 @@ class ShardWorker:
             half = len(requests) // 2
             self._report("sliced", shard=shard, images=len(requests), into=half, reason=str(error))
             return self._generate(shard, requests[:half]) + self._generate(shard, requests[half:])
-        return images
+        return check_images(images, len(requests), self._plan.recipe.generator.method)
 
     def _score(self, drawn: list[tuple[Caption, Request]], images: list[NDArray[np.uint8]]) -> Scores:
         batch = Batch(
@@ -150,11 +154,8 @@ class ShardWorker:
             device=self._device,
         )
         scores: Scores = {}
-        for scorer in self._filters:
-            scores |= scorer.score(batch)
-        for name, values in scores.items():
-            if len(values) != len(images) or not all(isinstance(v, str) or np.isfinite(v) for v in values):
-                raise SynrsError(f"the score '{name}' is not one finite number an image", where="filters")
+        for spec, scorer in zip(self._plan.recipe.filters, self._filters, strict=True):
+            scores |= check_scores(scorer.score(batch), scorer.columns, len(images), spec.method)
         return scores
 
     def _count_accepted(self, scores: Scores) -> int | None:

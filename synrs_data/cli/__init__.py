@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import signal
 import sys
 
 import typer
 
 from synrs_data import __version__
 from synrs_data.cli import build, evidence, inventory
+
+_STOPPED = {128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
 app = typer.Typer(
     name="synrs-data",
@@ -46,11 +50,44 @@ def main() -> None:
     """Run the command line; a user's mistake gets one message and its exit code, no traceback."""
     from synrs_data.errors import SynrsError
 
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # A signal that is ignored stays so: `nohup` means it.
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _stop)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that cannot show a character gets its number instead.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        _refuse_bytes()
         app()
     except SynrsError as error:
         typer.secho(f"error: {error}", err=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        typer.secho("stopped; finished shards are kept, the same command goes on from here", err=True)
-        sys.exit(130)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # Whatever the machine refuses (a name too long, a folder that went away) is no bug of ours.
+        typer.secho(f"error: {error.filename}: {error.strerror}\n  → check this path and try again", err=True)
+        sys.exit(2)
+    except SystemExit as end:
+        if end.code in _STOPPED:
+            typer.secho("stopped; finished shards are kept, the same command goes on from here", err=True)
+        raise
+
+
+def _stop(number: int, frame: object) -> None:
+    """End as after Ctrl-C: an exception lets locks, workers and temporary files be given back."""
+    sys.exit(128 + number)
+
+
+def _refuse_bytes() -> None:
+    from synrs_data.errors import UserError
+
+    for argument in sys.argv[1:]:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            raise UserError(
+                f"the argument {argument.encode(errors='backslashreplace').decode()} is not UTF-8",
+                fix="rename the file or folder, or set LANG=C.UTF-8",
+            ) from error

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+_WHOLE = re.compile("[0-9]+")
 
 Recipe = Annotated[str, typer.Argument(help="Path of a recipe, or the name of a shipped one.")]
 Set = Annotated[
@@ -121,7 +124,7 @@ def _range(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     first, colon, last = text.partition(":")
-    if not (colon and first.isdigit() and last.isdigit()):
+    if not (colon and _WHOLE.fullmatch(first) and _WHOLE.fullmatch(last)):
         raise RecipeError(
             f"`--shards {text}` is no range", fix="give A:B, for example 0:10 for the first ten shards"
         )

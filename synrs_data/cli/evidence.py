@@ -19,7 +19,7 @@ def status(
     from synrs_data.build.status import read_status
 
     found = read_status(folder)
-    typer.echo(json.dumps(found.as_dict(), ensure_ascii=False) if as_json else found.text())
+    typer.echo(json.dumps(found.as_dict()) if as_json else found.text())
 
 
 def verify(folder: Folder) -> None:

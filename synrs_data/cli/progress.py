@@ -25,7 +25,7 @@ def show(candidates: int, *, as_json: bool) -> Iterator[Listener]:
         as_json: Print one JSON object an event to standard output.
     """
     if as_json:
-        yield lambda event: print(json.dumps(event, ensure_ascii=False), flush=True)
+        yield lambda event: print(json.dumps(event), flush=True)
         return
     console = Console(stderr=True)
     if not console.is_terminal or not candidates:

@@ -93,18 +93,23 @@ def verify(folder: BuildFolder) -> Iterator[str]:
         VerificationError: There is no manifest.
     """
     manifest = read_manifest(folder)
-    if folder.manifest.read_text(encoding="utf-8") != manifest_text(manifest):
-        yield f"{folder.manifest.name}: its contents have changed (its digest differs)"
+    yield from check_files(folder, manifest)
     yield from _check_counts(folder, manifest)
-    for name, entry in manifest["files"].items():
-        yield from _check_file(folder.root / name, name, entry)
-    yield from _check_extra(folder, manifest)
     keys: set[str] = set()
     for name in manifest["files"]:
         if name.endswith(".tar") and (folder.root / name).is_file():
             yield from _check_tar(folder, name, manifest, keys)
     for done in sorted(folder.candidates.glob("*.done.json")):
         yield from _check_candidates(done)
+
+
+def check_files(folder: BuildFolder, manifest: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the bytes of a finished build: its manifest, a missing, changed or extra file."""
+    if folder.manifest.read_text(encoding="utf-8") != manifest_text(manifest):
+        yield f"{folder.manifest.name}: its contents have changed (its digest differs)"
+    for name, entry in manifest["files"].items():
+        yield from _check_file(folder.root / name, name, entry)
+    yield from _check_extra(folder, manifest)
 
 
 def _check_counts(folder: BuildFolder, manifest: dict[str, Any]) -> Iterator[str]:

@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -142,15 +143,33 @@ def _start(job: Job, number: int) -> _Worker:
     process = _CONTEXT.Process(
         target=_work, args=(theirs, job.plan, job.folder, job.devices[number], os.getpid()), daemon=True
     )
-    process.start()
+    with _without_interrupts():
+        process.start()
     theirs.close()
     return _Worker(number, process, ours)
 
 
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach, not even while they import: the driver ends them."""
+    # Otherwise the first start would start the tracker too, which lets signals through again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _end(*_: object) -> None:
+    """Raise, because an exception, unlike the default death, lets open files and semaphores be given back."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(143)
+
+
 def _work(pipe: Connection, plan: BuildPlan, folder: BuildFolder, device: str, driver: int) -> None:
     threading.Thread(target=_end_with, args=(driver,), daemon=True).start()
-    # An exception, unlike the default death, lets open files and semaphores be given back.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGTERM, _end)
 
     def report(event: str, **fields: object) -> None:
         pipe.send(("event", {"event": event, **fields}))
@@ -159,14 +178,12 @@ def _work(pipe: Connection, plan: BuildPlan, folder: BuildFolder, device: str, d
     while True:
         try:
             shard = pipe.recv()
-        except (EOFError, OSError, KeyboardInterrupt):
+        except (EOFError, OSError):
             return
         try:
             worker.run_shard(shard)
         except SynrsError as error:
             pipe.send(("error", error))
-        except KeyboardInterrupt:
-            return
         except BrokenPipeError:
             return
         except Exception as error:  # noqa: BLE001 - a method's own bug costs one shard, not the build

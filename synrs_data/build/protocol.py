@@ -1,0 +1,150 @@
+"""Check what methods give before it is used: a plugin's mistake is one message that names it."""
+
+from __future__ import annotations
+
+import json
+import math
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synrs_data.captions.cleaning import MAX_CHARACTERS
+from synrs_data.errors import MethodError, SynrsError
+from synrs_data.filters.base import Scores
+from synrs_data.recipe import is_number
+from synrs_data.registry import BUILTIN, Kind
+from synrs_data.sample import Caption, GeneratorIdentity
+
+
+@contextmanager
+def calling(kind: Kind, name: str) -> Iterator[None]:
+    """Turn what a plugin raises into a message; an exception of our own methods is our own bug.
+
+    Raises:
+        MethodError: A plugin raised something that is none of our errors.
+    """
+    try:
+        yield
+    except SynrsError:
+        raise
+    except Exception as error:
+        if name in BUILTIN[kind]:
+            raise
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        reason = f"raises {type(error).__name__}: {str(error)[:500]} ({last.filename}:{last.lineno})"
+        raise MethodError(kind, name, reason) from error
+
+
+def check_captions(book: Any, labels: int, name: str) -> list[Caption]:
+    """Return the caption book if every entry is a caption that can be stored.
+
+    Raises:
+        MethodError: One is not.
+    """
+    if not isinstance(book, list | tuple):
+        raise MethodError("captions", name, f"gives {type(book).__name__}, not a list of captions")
+    for place, caption in enumerate(book):
+        fault = _caption_fault(caption, labels)
+        if fault:
+            raise MethodError("captions", name, f"gives a caption (number {place}) that {fault}")
+    return list(book)
+
+
+def _caption_fault(caption: Any, labels: int) -> str:
+    if not isinstance(caption, Caption):
+        return f"is {type(caption).__name__}, not a Caption"
+    if not isinstance(caption.text, str) or not isinstance(caption.source, str):
+        return "has a text or source that is no text"
+    if type(caption.label) is not int or not 0 <= caption.label < labels:
+        return f"has the label {caption.label!r}, not 0 to {labels - 1}"
+    if len(caption.text) > MAX_CHARACTERS:
+        return f"has {len(caption.text):,} characters, over {MAX_CHARACTERS:,}"
+    try:
+        (caption.text + caption.source).encode()
+    except UnicodeEncodeError:
+        return "has no UTF-8"
+    return ""
+
+
+def check_batch_size(size: Any, name: str) -> int:
+    """Return the batch size of a generator.
+
+    Raises:
+        MethodError: It is no whole number above 0.
+    """
+    if type(size) is not int or size < 1:
+        raise MethodError("generators", name, f"has the batch_size {size!r}, which is no number from 1")
+    return size
+
+
+def check_identity(identity: Any, name: str) -> GeneratorIdentity:
+    """Return the identity of a generator if every field has its type and is finite.
+
+    Raises:
+        MethodError: One is not.
+    """
+    if not isinstance(identity, GeneratorIdentity):
+        raise MethodError("generators", name, f"gives {type(identity).__name__} from load()")
+    hints = get_type_hints(GeneratorIdentity)
+    for field in GeneratorIdentity.__dataclass_fields__:
+        value = getattr(identity, field)
+        wanted = dict if field == "parameters" else hints[field]
+        if type(value) is not wanted or (isinstance(value, float) and not math.isfinite(value)):
+            raise MethodError("generators", name, f"gives the {field} {value!r}, no finite {wanted.__name__}")
+    try:
+        json.dumps(identity.parameters, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise MethodError("generators", name, f"gives parameters that are no JSON: {error}") from error
+    return identity
+
+
+def check_images(images: Any, count: int, name: str) -> list[NDArray[np.uint8]]:
+    """Return the images of a batch.
+
+    Raises:
+        MethodError: They are not `count` arrays of (height, width, 3) of uint8.
+    """
+    if not isinstance(images, Sequence | np.ndarray) or len(images) != count:
+        found = f"{len(images)} images" if hasattr(images, "__len__") else type(images).__name__
+        raise MethodError("generators", name, f"gives {found} for {count} requests")
+    for image in images:
+        if not isinstance(image, np.ndarray):
+            raise MethodError("generators", name, f"gives {type(image).__name__}, not a NumPy array")
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+            raise MethodError(
+                "generators",
+                name,
+                f"gives an image of {image.dtype} {image.shape}, not of uint8 (height, width, 3)",
+            )
+    return list(images)
+
+
+def check_scores(scores: Any, columns: Mapping[str, str], count: int, name: str) -> Scores:
+    """Return the scores of a batch, in the order of the columns.
+
+    Raises:
+        MethodError: A column is missing, unknown, or not one finite number (or text) an image.
+    """
+    if not isinstance(scores, Mapping) or scores.keys() != columns.keys():
+        found = ", ".join(map(str, scores)) if isinstance(scores, Mapping) else type(scores).__name__
+        raise MethodError("filters", name, f"scores {found or 'nothing'}, not {', '.join(columns)}")
+    for column in columns:
+        values = scores[column]
+        fits = hasattr(values, "__len__") and len(values) == count
+        if not fits or not all(_is_score(value, column) for value in values):
+            kind = "finite number" if is_number(column) else "text"
+            raise MethodError("filters", name, f"the score '{column}' is not one {kind} an image")
+    return {column: scores[column] for column in columns}
+
+
+def _is_score(value: Any, column: str) -> bool:
+    if not is_number(column) or isinstance(value, str):
+        return isinstance(value, str) and not is_number(column)
+    try:
+        return math.isfinite(float(value))
+    except (TypeError, ValueError):
+        return False
