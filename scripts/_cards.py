@@ -107,6 +107,9 @@ A small text-to-image latent diffusion model, 64x64 RGB, for tests, examples and
 or a network. `diffusers.StableDiffusionPipeline.from_pretrained(<folder>)` loads it. It knows the ten EuroSAT classes
 and the words of `builders/vocab/appearance.yaml`. Defaults: {STEPS} steps, guidance scale {GUIDANCE}.
 
+Its samples have the colours and the grain of the classes, but hardly any geometry: roads, rivers, field borders and
+roofs are mostly missing. It is a fixture and an example, not a generator to build a dataset for publication with.
+
 ## Training
 
 - Data: {DATA}
