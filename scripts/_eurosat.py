@@ -1,4 +1,4 @@
-"""EuroSAT pools as arrays, and the few helpers that all training scripts share."""
+"""EuroSAT pools as arrays, and what all training scripts share."""
 
 from __future__ import annotations
 

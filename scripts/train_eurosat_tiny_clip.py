@@ -1,6 +1,6 @@
 """Train `eurosat-tiny-clip`, a small open_clip model, on the EuroSAT pool `generator`.
 
-    python scripts/train_eurosat_tiny_clip.py --minutes 25 --work /tmp/clip
+    python scripts/train_eurosat_tiny_clip.py --minutes 25
 
 Runs on one thread or a GPU, resumes from `--work`, and writes the `local-dir:` folder, card included.
 """
