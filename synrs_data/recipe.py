@@ -10,7 +10,7 @@ import re
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from synrs_data.registry import Kind, lookup
 
@@ -52,6 +52,12 @@ class Threshold(Model):
     min: float | None = Field(None, description="Lowest accepted value.")
     max: float | None = Field(None, description="Highest accepted value.")
 
+    @model_validator(mode="after")
+    def _ordered(self) -> Threshold:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min} is above max {self.max}")
+        return self
+
 
 class Quota(Model):
     """How many samples of each label are packed."""
@@ -60,6 +66,12 @@ class Quota(Model):
     max: int | None = Field(
         None, ge=1, description="At most so many of a label are packed, the best by `rank_by`."
     )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Quota:
+        if self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min} is above max {self.max}")
+        return self
 
 
 class Selection(Model):

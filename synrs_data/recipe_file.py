@@ -24,6 +24,10 @@ from synrs_data.resources import find, recipes, suggestion
 from synrs_data.vocabulary import NOT_YAML, LabelSet, explain, load_label_set, parse_yaml, read_yaml
 
 DEFAULT_NEAR_DUPLICATE_DISTANCE = 4
+_PROVENANCE_COLUMNS = "key shard label label_name caption caption_source seed geo width height"
+_PACKING_COLUMNS = "offset length sha256 file split reason rule"
+RESERVED_COLUMNS = frozenset(f"{_PROVENANCE_COLUMNS} {_PACKING_COLUMNS}".split())
+"""Columns of a build's tables that are no scores."""
 
 
 def load_recipe(name: str | Path, overrides: list[str] | None = None) -> Recipe:
@@ -87,7 +91,15 @@ def score_columns(filters: Sequence[MethodSpec], labels: LabelSet) -> dict[str, 
     """Return name and meaning of every score column of a completed recipe's filters, in order."""
     columns: dict[str, str] = {}
     for spec in filters:
-        columns |= dict(lookup("filters", spec.method)(method_options("filters", spec), labels).columns)
+        own = dict(lookup("filters", spec.method)(method_options("filters", spec), labels).columns)
+        taken = sorted(own.keys() & (columns.keys() | RESERVED_COLUMNS))
+        if taken:
+            raise RecipeError(
+                f"the filter '{spec.method}' gives the score '{taken[0]}', which is another's name",
+                where="filters",
+                fix="take one of the two filters out, or rename the score in the plugin",
+            )
+        columns |= own
     return columns
 
 

@@ -182,9 +182,16 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
             sentences.append(f"the key '{place}' is missing")
         else:
             message = problem["msg"].removeprefix("Value error, ")
-            value = "" if isinstance(problem["input"], dict | list) else f" (it is {problem['input']!r})"
+            value = (
+                "" if isinstance(problem["input"], dict | list) else f" (it is {_short(problem['input'])})"
+            )
             sentences.append(f"'{place}': {message[0].lower()}{message[1:]}{value}")
     return "; ".join(sentences)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _field_names(model: type[BaseModel]) -> list[str]:

@@ -14,6 +14,7 @@ import polars as pl
 from synrs_data import files
 from synrs_data.errors import CorruptShardError
 from synrs_data.shards.folder import BuildFolder
+from synrs_data.shards.manifest import marker_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +42,14 @@ def done_shards(folder: BuildFolder, count: int, fingerprint: str) -> list[DoneS
 
 def marker_text(marker: dict[str, Any]) -> str:
     """Return a done marker as it is written: with a digest over itself, because card and manifest quote it."""
-    return json.dumps({**marker, "digest": _digest(marker)}, indent=1) + "\n"
-
-
-def _digest(marker: dict[str, Any]) -> str:
-    text = json.dumps(marker, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return json.dumps({**marker, "digest": marker_digest(marker)}, indent=1) + "\n"
 
 
 def read_marker(folder: BuildFolder, shard: int, fingerprint: str) -> DoneShard | None:
     """Return what a done marker describes, None if it is damaged, another recipe's, or its files are not there."""
     try:
         values = json.loads(folder.done(shard).read_text(encoding="utf-8"))
-        if values.pop("digest") != _digest(values):
+        if values.pop("digest") != marker_digest(values):
             return None
         done = DoneShard(
             values["shard"], values["samples"], values["files"], values["generator"], values["environment"]

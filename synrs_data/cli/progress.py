@@ -49,6 +49,7 @@ class Tally:
         self._new = 0
         self._accepted: int | None = 0
         self._since = time.monotonic()
+        self._batches = 0
 
     def update(self, event: Event) -> bool:
         """Take one event; return whether it changed the counts."""
@@ -63,6 +64,7 @@ class Tally:
             return False
         self.done += event["images"]
         self._new += event["images"]
+        self._batches += 1
         accepted = event.get("accepted")
         self._accepted = None if accepted is None or self._accepted is None else self._accepted + accepted
         return True
@@ -70,7 +72,8 @@ class Tally:
     def facts(self, total: int) -> str:
         """Return rate, accepted share and time left, as far as they are known."""
         rate = self._new / max(time.monotonic() - self._since, 1e-9)
-        if not self._new:
+        # The first batch also pays for what filters load, so it says little about the rate.
+        if self._batches < 2:
             return ""
         parts = [f"{rate:.1f} images/s"]
         if self._accepted is not None:

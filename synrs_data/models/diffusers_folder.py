@@ -49,7 +49,7 @@ def load_pipeline(model: ModelFolder, *, dtype: Any, variant: str | None = None)
             components[name] = _load_component(cls, model.path / name, dtype, variant)
     try:
         pipeline = DiffusionPipeline.from_pretrained(
-            str(model.path), torch_dtype=dtype, local_files_only=True, **components
+            str(model.path), dtype=dtype, local_files_only=True, **components
         )
         if "prompt" not in _call_names(pipeline) or "image" in _call_names(pipeline):
             # A pipeline that edits images or needs no text; its parts may make images from text all the same.
@@ -140,13 +140,11 @@ def _load_component(cls: Any, folder: Path, dtype: Any, variant: str | None) -> 
     from diffusers import ModelMixin
     from safetensors import SafetensorError
 
-    options: dict[str, Any] = {"output_loading_info": True, "local_files_only": True}
-    # diffusers and transformers name the dtype differently; both refuse pickles with code in them.
-    diffusers_class = issubclass(cls, ModelMixin)
-    options["torch_dtype" if diffusers_class else "dtype"] = dtype
+    # Both libraries refuse pickles with code in them.
+    options: dict[str, Any] = {"output_loading_info": True, "local_files_only": True, "dtype": dtype}
     if variant is not None:
         options["variant"] = variant
-    if diffusers_class:
+    if issubclass(cls, ModelMixin):
         options["low_cpu_mem_usage"] = False
     try:
         component, report = cls.from_pretrained(str(folder), **options)

@@ -41,6 +41,12 @@ def manifest_text(manifest: dict[str, Any]) -> str:
     return json.dumps({**manifest, "digest": digest}, indent=1, ensure_ascii=False) + "\n"
 
 
+def marker_digest(marker: dict[str, Any]) -> str:
+    """Return the digest that a done marker carries of itself, because card and manifest quote it."""
+    text = json.dumps(marker, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def read_manifest(folder: BuildFolder) -> dict[str, Any]:
     """Return the manifest.
 
@@ -101,6 +107,9 @@ def verify(folder: BuildFolder) -> Iterator[str]:
             yield from _check_tar(folder, name, manifest, keys)
     for done in sorted(folder.candidates.glob("*.done.json")):
         yield from _check_candidates(done)
+    for path in sorted(folder.candidates.glob("*.tar")):
+        if not path.with_suffix(".done.json").is_file():
+            yield f"candidates/{path.name}: has no done marker"
 
 
 def check_files(folder: BuildFolder, manifest: dict[str, Any]) -> Iterator[str]:
@@ -223,6 +232,8 @@ def _check_table(folder: BuildFolder, name: str, keys: list[str]) -> Iterator[st
 def _check_candidates(done: Path) -> Iterator[str]:
     try:
         marker = json.loads(done.read_text(encoding="utf-8"))
+        if marker.pop("digest") != marker_digest(marker):
+            yield f"candidates/{done.name}: its contents have changed"
         for name, entry in marker["files"].items():
             yield from _check_file(done.parent / name, f"candidates/{name}", entry)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
