@@ -1,6 +1,6 @@
 """Measure `synrs-data build` against the loop that users write today, and its own overhead; prints ratios.
 
-    python scripts/bench_build.py [--quick] [--only NAME]
+    python scripts/bench_build.py [--images 256] [--repeats 3] [--only NAME]
 
 Every figure is the median of repeats in one run on one machine; ratios compare alternatives of that run, because
 machines differ and are noisy. Results go to docs/benchmarks.md with versions and device.
@@ -196,16 +196,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="few images, one repeat: to see that it runs")
+    parser.add_argument("--images", type=int, default=256, help="images that the embedded model makes")
+    parser.add_argument("--candidates", type=int, default=10_000, help="candidates that are selected again")
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", help="the name of one benchmark")
     chosen = parser.parse_args()
-    repeats, scale = (1, 8) if chosen.quick else (3, 1)
+    images, repeats = chosen.images, chosen.repeats
     benchmarks: dict[str, Callable[[Path], dict[str, Any]]] = {
-        "loop": lambda place: against_the_loop(place, 256 // scale, repeats),
-        "overhead": lambda place: overhead(place, 256 // scale, repeats),
-        "select": lambda place: selecting(place, 10_000 // scale, repeats),
+        "loop": lambda place: against_the_loop(place, images, repeats),
+        "overhead": lambda place: overhead(place, images, repeats),
+        "select": lambda place: selecting(place, chosen.candidates, repeats),
         "resume": lambda place: resuming(place, repeats),
-        "memory": lambda place: memory(place, 1 if chosen.quick else repeats),
+        "memory": lambda place: memory(place, repeats),
     }
     packages = {name: version(name) for name in ("synrs-data", "torch", "diffusers", "datasets", "polars")}
     print(

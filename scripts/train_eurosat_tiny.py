@@ -6,6 +6,8 @@
     torchrun --nproc_per_node 2 scripts/train_eurosat_tiny.py diffusion --minutes 60
     python scripts/train_eurosat_tiny.py export
 
+To go on from the shipped weights instead, begin with `unpack` and then `diffusion`.
+
 Every stage resumes from `--work`. A CPU process uses one thread: two processes beat two threads.
 """
 
@@ -21,10 +23,11 @@ import typer
 from _autoencoder import cache_latents, load_autoencoder, train_autoencoder
 from _captions import Vocabulary, corpus
 from _cards import diffusion_card
-from _diffusion import TrainingSet, export_pipeline, train_diffusion
+from _diffusion import Denoiser, TrainingSet, export_pipeline, new_optimizer, train_diffusion
 from _eurosat import DEFAULT_DATA, EMBEDDED, save_atomic, tuning_split
 from _probe import Probe, accuracy, train_probe
 from _tokenizer import save_tokenizer, train_tokenizer
+from diffusers import StableDiffusionPipeline
 from transformers import CLIPTokenizer
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
@@ -134,6 +137,25 @@ def export(
     """Write the `StableDiffusionPipeline` folder from the averaged weights, in fp16, and its card."""
     export_pipeline(work, _tokenizer(work), out)
     diffusion_card(out, work, device=device, early=early, note=note)
+
+
+@app.command()
+def unpack(
+    work: Work = DEFAULT_WORK,
+    model: Annotated[Path, typer.Option(help="Folder of eurosat-tiny")] = EMBEDDED / "eurosat-tiny",
+) -> None:
+    """Make a work folder from a model folder, so that `diffusion` trains on from its weights, with a new schedule."""
+    pipeline = StableDiffusionPipeline.from_pretrained(model, dtype=torch.float32)
+    save_tokenizer(pipeline.tokenizer, work / "tokenizer")
+    for name in ("joint.pt", "decoder.pt"):
+        save_atomic({"model": pipeline.vae.state_dict()}, work / name)
+    denoiser = Denoiser(pipeline.tokenizer)
+    denoiser.unet.load_state_dict(pipeline.unet.state_dict())
+    denoiser.text_encoder.load_state_dict(pipeline.text_encoder.state_dict())
+    weights = denoiser.state_dict()
+    optimizer = new_optimizer(denoiser).state_dict()
+    state = {"model": weights, "average": weights, "optimizer": optimizer, "step": 0, "spent": 0.0}
+    save_atomic(state, work / "diffusion.pt")
 
 
 if __name__ == "__main__":
