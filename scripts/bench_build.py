@@ -24,7 +24,7 @@ from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MODEL = REPOSITORY / "synrs_data" / "models" / "embedded" / "eurosat-tiny"
-STEPS, GUIDANCE = 20, 2.0
+STEPS, GUIDANCE = 10, 4.0
 
 LOOP = """
 import json, sys, torch
