@@ -218,7 +218,10 @@ Templates: {"; ".join(f"`{template}`" for template in TEMPLATES)}. Conditions: {
         if tuning.exists()
         else []
     )
-    tuned = "Guidance scale and steps were not tuned."
+    tuned = (
+        "The guidance scale was chosen between 2.5 and 4 by how often eurosat-tiny-clip saw the label (12 images a "
+        "class: 0.39 and 0.52); steps were not tuned."
+    )
     if lines:
         rows = [
             f"| {x['guidance']} | {x['steps']} | {x['images']} | {x['held_out_top1']:.3f} |" for x in lines
