@@ -219,8 +219,9 @@ Templates: {"; ".join(f"`{template}`" for template in TEMPLATES)}. Conditions: {
         else []
     )
     tuned = (
-        "The guidance scale was chosen between 2.5 and 4 by how often eurosat-tiny-clip saw the label (12 images a "
-        "class: 0.39 and 0.52); steps were not tuned."
+        "Steps were not tuned. Of the guidance scales, 4 gives images in which eurosat-tiny-clip sees the label more "
+        "often than 2.5 does (0.52 and 0.39 of 12 images a class), so the quickstart uses 4; but training on images of "
+        "guidance 4 scored 0.372 on `test` (1,000 images, seed 0), so it costs variety."
     )
     if lines:
         rows = [

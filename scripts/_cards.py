@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 #: The sampling settings of the benchmark and the cards.
-STEPS, GUIDANCE = 10, 4.0
+STEPS, GUIDANCE = 10, 2.0
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 UNMEASURED = "Not measured yet: `python scripts/bench_embedded.py` writes this part."
 DATA = """Pool `generator` of EuroSAT (RGB): 7,200 Sentinel-2 images of 64x64 pixels, 10 m a pixel, 720 for each of ten
