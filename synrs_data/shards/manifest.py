@@ -232,10 +232,10 @@ def _check_table(folder: BuildFolder, name: str, keys: list[str]) -> Iterator[st
 def _check_candidates(done: Path) -> Iterator[str]:
     try:
         marker = json.loads(done.read_text(encoding="utf-8"))
-        if marker.pop("digest", None) != marker_digest(marker):
-            yield f"candidates/{done.name}: its contents have changed"
         for name, entry in marker["files"].items():
             yield from _check_file(done.parent / name, f"candidates/{name}", entry)
+        if marker.pop("digest", None) != marker_digest(marker):
+            yield f"candidates/{done.name}: its contents have changed"
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         yield f"candidates/{done.name}: cannot be read as a done marker"
 

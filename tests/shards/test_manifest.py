@@ -287,8 +287,8 @@ def test_a_damaged_done_marker_is_reported(folder: BuildFolder, text: str) -> No
 def test_a_done_marker_that_leads_out_of_the_folder_is_reported(folder: BuildFolder) -> None:
     folder.done(1).write_text('{"files": {"../../x": {"bytes": 1, "sha256": ""}}}')
     assert faults(folder) == [
-        "candidates/00001.done.json: its contents have changed",
         "candidates/../../x: leads out of the folder",
+        "candidates/00001.done.json: its contents have changed",
     ]
 
 
