@@ -59,7 +59,7 @@ def test_names_that_no_system_takes_are_one_message(
     assert done.stderr.count(b"error:") == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_ends_a_build_with_one_sentence_and_no_orphans(tmp_path: Path, number: int) -> None:
     path = tmp_path / "slow.yaml"
     path.write_text(painted(candidates=400, generator={"method": "paint", "sleep_s": 0.2}).to_yaml())
@@ -69,6 +69,8 @@ def test_a_signal_ends_a_build_with_one_sentence_and_no_orphans(tmp_path: Path, 
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        # Under nohup a child inherits an ignored SIGHUP, and rightly goes on.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 100
     while not list(out.glob("candidates/*.done.json")) and time.monotonic() < deadline:
