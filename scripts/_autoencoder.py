@@ -20,8 +20,8 @@ BATCH = 4
 #: Side of the crops of the first part of joint training: on a CPU, many small steps beat few large ones, and every
 #: pixel is a sample. The last part sees whole images, so that the group norms meet their statistics.
 CROP, WHOLE_FROM = 32, 0.75
-#: Symmetries whose latents are cached: encoding all eight would cost more than a short training gets from them.
-KINDS = (0, 6)
+#: Symmetries whose latents are cached: all eight.
+KINDS = tuple(range(8))
 
 
 def build_autoencoder() -> AutoencoderKL:
@@ -98,15 +98,16 @@ def decode(model: AutoencoderKL, latents: Tensor) -> Tensor:
     )
 
 
-def cache_latents(model: AutoencoderKL, pool: Pool, work: Path) -> Tensor:
-    """Latents under the symmetries of `KINDS` (n, kinds, LATENTS, 16, 16) in fp16, kept in `work/latents/`."""
-    parts = []
-    for kind in KINDS:
-        path = work / "latents" / f"{kind}.pt"
-        if not path.exists():
-            save_atomic(encode(model, dihedral(pool.images, kind)).half(), path)
-        parts.append(torch.load(path, weights_only=True))
-    return torch.stack(parts, dim=1)
+def cache_latents(model: AutoencoderKL, pool: Pool, work: Path, first: int = 0) -> Tensor:
+    """Latents under the symmetries of `KINDS` (n, kinds, LATENTS, 16, 16) in fp16, kept in `work/latents/`.
+
+    Processes that begin with different symmetries, `first`, share the work.
+    """
+    paths = [work / "latents" / f"{kind}.pt" for kind in KINDS]
+    for kind in KINDS[first:] + KINDS[:first]:
+        if not paths[kind].exists():
+            save_atomic(encode(model, dihedral(pool.images, kind)).half(), paths[kind])
+    return torch.stack([torch.load(path, weights_only=True) for path in paths], dim=1)
 
 
 def psnr(first: Tensor, second: Tensor) -> float:

@@ -20,7 +20,7 @@ from typing import Annotated
 import torch
 import torch.distributed as dist
 import typer
-from _autoencoder import cache_latents, load_autoencoder, train_autoencoder
+from _autoencoder import KINDS, cache_latents, load_autoencoder, train_autoencoder
 from _captions import Vocabulary, corpus
 from _cards import diffusion_card
 from _diffusion import Denoiser, TrainingSet, export_pipeline, new_optimizer, train_diffusion
@@ -108,7 +108,7 @@ def diffusion(
         dist.init_process_group("gloo")
     train, _ = tuning_split(data)
     vocabulary = Vocabulary()
-    latents = cache_latents(load_autoencoder(work / "joint.pt").to(device), train, work)
+    latents = cache_latents(load_autoencoder(work / "joint.pt").to(device), train, work, rank * len(KINDS) // ranks)
     looks = [vocabulary.measure(image) for image in train.images]
     train_diffusion(
         TrainingSet(latents, train.labels, looks), _tokenizer(work), work=work, minutes=minutes, seed=seed,
