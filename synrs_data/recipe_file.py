@@ -24,7 +24,7 @@ from synrs_data.resources import find, recipes, suggestion
 from synrs_data.vocabulary import NOT_YAML, LabelSet, explain, load_label_set, parse_yaml, read_yaml
 
 DEFAULT_NEAR_DUPLICATE_DISTANCE = 4
-_PROVENANCE_COLUMNS = "key shard label label_name caption caption_source seed geo width height"
+_PROVENANCE_COLUMNS = "key shard label label_name caption caption_source seed geo width height derived_from"
 _PACKING_COLUMNS = "offset length sha256 file split reason rule"
 RESERVED_COLUMNS = frozenset(f"{_PROVENANCE_COLUMNS} {_PACKING_COLUMNS}".split())
 """Columns of a build's tables that are no scores."""

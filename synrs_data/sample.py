@@ -11,6 +11,11 @@ from synrs_data.geo import GeoRecord
 TRAINED_ALGORITHMIC_MEDIA = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 """IPTC's term for media made by a trained model."""
 
+COMPOSITE_ALGORITHMIC_MEDIA = (
+    "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+)
+"""IPTC's term for media that a trained model made together with other media, such as a real image."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caption:
@@ -21,12 +26,14 @@ class Caption:
         label: Index in the recipe's label set.
         source: What it was made from: a template, a grammar, a model or a line of a file.
         geo: Geo-metadata of the imagined scene.
+        image: Name of the image that belongs to the caption, for generators that start from one; empty for none.
     """
 
     text: str
     label: int
     source: str
     geo: GeoRecord = field(default_factory=GeoRecord)
+    image: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +45,29 @@ class Request:
         label: Index in the recipe's label set.
         seed: Seed of this image alone, 0 to 2**63 - 1.
         geo: Geo-metadata, for generators that take it.
+        image: Name of the image that a captions file pairs with the caption; empty for none.
     """
 
     prompt: str
     label: int
     seed: int
     geo: GeoRecord
+    image: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What shaped one image alone, beside prompt and seed: what a sample keeps of the image it was made from.
+
+    Attributes:
+        derived_from: sha256 of the bytes of the real image it was made from, empty if there is none.
+        fields: Extra fields of the sample, name to encoded image; every sample of a build has the same names.
+        parameters: What shaped this image alone, by name; merged into the record's `parameters`.
+    """
+
+    derived_from: str = ""
+    fields: dict[str, bytes] = field(default_factory=dict)
+    parameters: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

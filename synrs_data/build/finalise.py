@@ -52,6 +52,7 @@ def finalise(
         "splits": splits,
         "labels": plan.labels.names,
         "image_format": plan.recipe.image.format,
+        **({"extra_fields": list(facts.extra_fields)} if facts.extra_fields else {}),
         "scores": facts.columns,
         "generator": facts.generator,
         "environments": facts.environments,
@@ -87,6 +88,7 @@ def gather_facts(folder: BuildFolder, plan: BuildPlan, done: list[DoneShard]) ->
         fingerprints={"generation": plan.fingerprint, "selection": plan.selection_fingerprint},
         quarantined=[shard for shard in range(plan.shards) if shard not in made],
         columns=plan.columns,
+        extra_fields=plan.extra_fields,
     )
 
 

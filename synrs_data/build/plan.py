@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from synrs_data import files
-from synrs_data.build.protocol import calling, check_captions
+from synrs_data.build.protocol import calling, check_captions, check_extra_fields
 from synrs_data.errors import CaptionError, VerificationError
 from synrs_data.filters.base import Filter
 from synrs_data.fingerprint import generation_fingerprint, selection_fingerprint
@@ -58,6 +58,13 @@ class BuildPlan:
         """Name and meaning of every score column."""
         return score_columns(self.recipe.filters, self.labels)
 
+    @cached_property
+    def extra_fields(self) -> tuple[str, ...]:
+        """Fields of a sample beside the usual ones, for generators that start from other images."""
+        method = self.recipe.generator.method
+        with calling("generators", method):
+            return check_extra_fields(make("generators", self.recipe.generator), method)
+
     @property
     def shards(self) -> int:
         """Number of generated shards."""
@@ -73,7 +80,9 @@ class BuildPlan:
         caption = self.captions[index % len(self.captions)]
         shard, position = divmod(index, self.recipe.shard_size)
         seed = sample_seed(self.recipe.seed, shard, position)
-        return caption, Request(prompt=caption.text, label=caption.label, seed=seed, geo=caption.geo)
+        return caption, Request(
+            prompt=caption.text, label=caption.label, seed=seed, geo=caption.geo, image=caption.image
+        )
 
     def batches(self, shard: int, size: int) -> Iterator[range]:
         """Yield the batches of a shard: fixed by the plan, because the batch is the unit of noise."""
@@ -129,7 +138,12 @@ def make_filters(recipe: Recipe, labels: LabelSet) -> list[Filter]:
 
 def save_captions(path: Path, captions: list[Caption]) -> None:
     """Write the caption book, one JSON object a line."""
-    lines = [json.dumps(asdict(caption), ensure_ascii=False) + "\n" for caption in captions]
+    rows = [asdict(caption) for caption in captions]
+    for row in rows:
+        # Only captions that have an image say so.
+        if not row["image"]:
+            del row["image"]
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
     files.write_text(path, "".join(lines))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,9 +16,13 @@ from numpy.typing import NDArray
 from synrs_data.captions.cleaning import MAX_CHARACTERS
 from synrs_data.errors import MethodError, SynrsError
 from synrs_data.filters.base import Scores
+from synrs_data.generators.base import ConditionedGenerator
 from synrs_data.recipe import is_number
 from synrs_data.registry import BUILTIN, Kind
-from synrs_data.sample import Caption, GeneratorIdentity
+from synrs_data.sample import Caption, GeneratorIdentity, Inputs
+
+_EXTRA_FIELD = re.compile(r"[a-z][a-z0-9_]{0,31}\.(png|jpg|webp)")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @contextmanager
@@ -57,14 +62,14 @@ def check_captions(book: Any, labels: int, name: str) -> list[Caption]:
 def _caption_fault(caption: Any, labels: int) -> str:
     if not isinstance(caption, Caption):
         return f"is {type(caption).__name__}, not a Caption"
-    if not isinstance(caption.text, str) or not isinstance(caption.source, str):
-        return "has a text or source that is no text"
+    if not all(isinstance(text, str) for text in (caption.text, caption.source, caption.image)):
+        return "has a text, source or image that is no text"
     if type(caption.label) is not int or not 0 <= caption.label < labels:
         return f"has the label {caption.label!r}, not 0 to {labels - 1}"
     if len(caption.text) > MAX_CHARACTERS:
         return f"has {len(caption.text):,} characters, over {MAX_CHARACTERS:,}"
     try:
-        (caption.text + caption.source).encode()
+        (caption.text + caption.source + caption.image).encode()
     except UnicodeEncodeError:
         return "has no UTF-8"
     return ""
@@ -100,6 +105,49 @@ def check_identity(identity: Any, name: str) -> GeneratorIdentity:
     except (TypeError, ValueError) as error:
         raise MethodError("generators", name, f"gives parameters that are no JSON: {error}") from error
     return identity
+
+
+def check_extra_fields(generator: Any, name: str) -> tuple[str, ...]:
+    """Return the extra fields of a generator's samples, none if it starts from no images.
+
+    Raises:
+        MethodError: One is no name of an image field, or comes twice.
+    """
+    if not isinstance(generator, ConditionedGenerator):
+        return ()
+    found = generator.extra_fields
+    if not isinstance(found, tuple) or len(set(found)) != len(found):
+        raise MethodError("generators", name, f"has the extra_fields {found!r}, no tuple of different names")
+    for field in found:
+        if not isinstance(field, str) or not _EXTRA_FIELD.fullmatch(field):
+            reason = f"has the extra field {field!r}, which is no name such as 'control.png'"
+            raise MethodError("generators", name, reason)
+    return found
+
+
+def check_inputs(inputs: Any, extra_fields: tuple[str, ...], name: str) -> Inputs:
+    """Return what shaped an image.
+
+    Raises:
+        MethodError: It is not `Inputs` with the generator's extra fields, a sha256 or nothing, and JSON.
+    """
+    if not isinstance(inputs, Inputs):
+        raise MethodError("generators", name, f"gives {type(inputs).__name__}, not Inputs, from inputs()")
+    source = inputs.derived_from
+    if not isinstance(source, str) or (source and not _SHA256.fullmatch(source)):
+        raise MethodError("generators", name, f"gives the derived_from {source!r}, no sha256")
+    if not isinstance(inputs.fields, dict) or inputs.fields.keys() != set(extra_fields):
+        found = ", ".join(map(str, inputs.fields)) or "nothing"
+        reason = f"gives the fields {found}, not {', '.join(extra_fields) or 'nothing'}"
+        raise MethodError("generators", name, reason)
+    for field, content in inputs.fields.items():
+        if not isinstance(content, bytes) or not content:
+            raise MethodError("generators", name, f"gives no bytes for the field '{field}'")
+    try:
+        json.dumps(dict(inputs.parameters), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise MethodError("generators", name, f"gives parameters that are no JSON: {error}") from error
+    return inputs
 
 
 def check_images(images: Any, count: int, name: str) -> list[NDArray[np.uint8]]:

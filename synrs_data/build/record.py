@@ -15,7 +15,15 @@ from PIL.PngImagePlugin import PngInfo
 
 from synrs_data import __version__
 from synrs_data.recipe import ImageFormat, Recipe
-from synrs_data.sample import TRAINED_ALGORITHMIC_MEDIA, Caption, GeneratorIdentity, Request, sample_key
+from synrs_data.sample import (
+    COMPOSITE_ALGORITHMIC_MEDIA,
+    TRAINED_ALGORITHMIC_MEDIA,
+    Caption,
+    GeneratorIdentity,
+    Inputs,
+    Request,
+    sample_key,
+)
 
 SOFTWARE = f"synrs-data {__version__}"
 
@@ -55,6 +63,7 @@ class Provenance:
         request: Request,
         image: NDArray[np.uint8],
         scores: dict[str, float],
+        inputs: Inputs,
     ) -> dict[str, Any]:
         """Return the JSON record of a sample: the keys and types of `shards.schema.RECORD`."""
         shard, position = divmod(index, self.recipe.shard_size)
@@ -80,24 +89,26 @@ class Provenance:
             "scheduler": identity.scheduler,
             "steps": identity.steps,
             "guidance_scale": identity.guidance_scale,
-            "parameters": json.dumps(identity.parameters, sort_keys=True),
+            "parameters": json.dumps(identity.parameters | inputs.parameters, sort_keys=True),
             "geo": caption.geo.to_json(),
-            "derived_from": "",
+            "derived_from": inputs.derived_from,
             "width": image.shape[1],
             "height": image.shape[0],
             "license": self.recipe.license,
             "synthetic": True,
-            "digital_source_type": TRAINED_ALGORITHMIC_MEDIA,
+            "digital_source_type": (
+                COMPOSITE_ALGORITHMIC_MEDIA if inputs.derived_from else TRAINED_ALGORITHMIC_MEDIA
+            ),
             "recipe": self.recipe.name,
             "recipe_fingerprint": self.fingerprint,
             "software": SOFTWARE,
         }
         return record | ({"scores": scores} if scores else {})
 
-    def fields(self, record: dict[str, Any], image: NDArray[np.uint8]) -> dict[str, bytes]:
+    def fields(self, record: dict[str, Any], image: NDArray[np.uint8], inputs: Inputs) -> dict[str, bytes]:
         """Return the contents of a sample by field."""
         style = self.recipe.image
-        return {
+        return inputs.fields | {
             style.format: encode(image, style, record),
             "txt": record["caption"].encode(),
             "cls": str(record["label"]).encode(),
@@ -111,10 +122,14 @@ def encode(image: NDArray[np.uint8], style: ImageFormat, record: dict[str, Any])
     EXIF ImageDescription and Software, and IPTC's DigitalSourceType in XMP (jpg, webp); text chunks and XMP
     in png. EXIF texts are ASCII, so other characters are in the XMP alone.
     """
-    text = f"Synthetic image, not an observation. Prompt: {record['prompt']}"
+    origin = f" made from a real one (sha256 {record['derived_from']})" if record["derived_from"] else ""
+    text = f"Synthetic image{origin}, not an observation. Prompt: {record['prompt']}"
     tool = f"{SOFTWARE}; {record['model']}@{record['model_revision']}"
     xmp = _XMP.format(
-        source=TRAINED_ALGORITHMIC_MEDIA, software=SOFTWARE, model=escape(record["model"]), text=escape(text)
+        source=record["digital_source_type"],
+        software=SOFTWARE,
+        model=escape(record["model"]),
+        text=escape(text),
     ).encode()
     picture = PillowImage.fromarray(image)
     out = io.BytesIO()
@@ -122,7 +137,7 @@ def encode(image: NDArray[np.uint8], style: ImageFormat, record: dict[str, Any])
         chunks = PngInfo()
         chunks.add_itxt("Description", text)
         chunks.add_text("Software", tool.encode("ascii", "replace").decode())
-        chunks.add_text("Source", TRAINED_ALGORITHMIC_MEDIA)
+        chunks.add_text("Source", record["digital_source_type"])
         chunks.add_itxt("XML:com.adobe.xmp", xmp.decode())
         picture.save(out, "PNG", pnginfo=chunks)
         return out.getvalue()

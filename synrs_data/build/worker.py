@@ -17,11 +17,19 @@ from synrs_data import files
 from synrs_data.build.candidates import marker_text
 from synrs_data.build.environment import environment, make_deterministic
 from synrs_data.build.plan import BuildPlan, make, make_filters
-from synrs_data.build.protocol import calling, check_batch_size, check_identity, check_images, check_scores
+from synrs_data.build.protocol import (
+    calling,
+    check_batch_size,
+    check_identity,
+    check_images,
+    check_inputs,
+    check_scores,
+)
 from synrs_data.build.record import Provenance
 from synrs_data.errors import UserError
 from synrs_data.filters.base import Batch, Scores
-from synrs_data.sample import Caption, Request, sample_key
+from synrs_data.generators.base import ConditionedGenerator
+from synrs_data.sample import Caption, Inputs, Request, sample_key
 from synrs_data.shards.folder import BuildFolder
 from synrs_data.shards.table import write_table
 from synrs_data.shards.tar import TarWriter, sample_bytes
@@ -114,14 +122,16 @@ class ShardWorker:
     ) -> None:
         drawn = [self._plan.request(index) for index in indices]
         started = time.perf_counter()
-        images = self._generate(shard, [request for _, request in drawn])
+        requests = [request for _, request in drawn]
+        inputs = self._inputs(requests)
+        images = self._generate(shard, requests)
         generated = time.perf_counter()
         scores = self._score(drawn, images)
         scored = time.perf_counter()
         # Encoding and writing overlap the next batch; a bound keeps finished images from piling up.
         if len(waiting) >= _WAITING:
             waiting.pop(0).result()
-        waiting.append(thread.submit(self._write, list(indices), drawn, images, scores, output))
+        waiting.append(thread.submit(self._write, list(indices), drawn, images, inputs, scores, output))
         self._report(
             "batch",
             shard=shard,
@@ -130,6 +140,16 @@ class ShardWorker:
             score_s=round(scored - generated, 4),
             accepted=self._count_accepted(scores),
         )
+
+    def _inputs(self, requests: list[Request]) -> list[Inputs] | None:
+        """Return what shapes each image alone, None for a generator that starts from no images."""
+        if not isinstance(self._generator, ConditionedGenerator):
+            return None
+        name = self._plan.recipe.generator.method
+        return [
+            check_inputs(self._generator.inputs(request), self._plan.extra_fields, name)
+            for request in requests
+        ]
 
     def _generate(self, shard: int, requests: list[Request]) -> list[NDArray[np.uint8]]:
         try:
@@ -175,6 +195,7 @@ class ShardWorker:
         indices: list[int],
         drawn: list[tuple[Caption, Request]],
         images: list[NDArray[np.uint8]],
+        inputs: list[Inputs] | None,
         scores: Scores,
         output: _Rows,
     ) -> None:
@@ -183,10 +204,13 @@ class ShardWorker:
         ):
             own = {name: values[position] for name, values in scores.items()}
             numbers = {name: float(value) for name, value in own.items() if not isinstance(value, str)}
-            record = self._provenance.record(index, caption, request, image, numbers)
-            blocks = sample_bytes(sample_key(index), self._provenance.fields(record, image))
+            given = Inputs() if inputs is None else inputs[position]
+            record = self._provenance.record(index, caption, request, image, numbers, given)
+            blocks = sample_bytes(sample_key(index), self._provenance.fields(record, image, given))
             span = output.writer.write(blocks)
             row = {name: record[name] for name in _PROVENANCE} | own
+            if inputs is not None:
+                row["derived_from"] = given.derived_from
             row |= {
                 "offset": span.offset,
                 "length": span.length,

@@ -19,7 +19,7 @@ from synrs_data.resources import suggestion
 from synrs_data.sample import Caption
 from synrs_data.vocabulary import LabelSet
 
-COLUMNS = ("caption", "label", *GEO_FIELDS)
+COLUMNS = ("caption", "label", "image", *GEO_FIELDS)
 """Names of the columns that a captions file may have."""
 
 Row = tuple[int, dict[str, Any]]
@@ -39,7 +39,8 @@ class FromFileOptions(BaseModel):
 class FromFile:
     """Reads one caption a row, in the order of the file.
 
-    Columns: `caption`; `label`, a name of the recipe's label set; and any of `synrs_data.geo.GEO_FIELDS`.
+    Columns: `caption`; `label`, a name of the recipe's label set; `image`, the name of the image that belongs to
+    the caption, for generators that start from one; and any of `synrs_data.geo.GEO_FIELDS`.
     """
 
     Options: ClassVar[type[BaseModel]] = FromFileOptions
@@ -101,6 +102,7 @@ class FromFile:
             label=self._label(row.get("label"), indices, where),
             source=f"file:{name}#{line}",
             geo=geo_record({key: row[key] for key in GEO_FIELDS if key in row}, where=where),
+            image=_image(row.get("image"), where),
         )
 
     def _label(self, value: object, indices: dict[str, int], where: str) -> int:
@@ -133,6 +135,12 @@ def _check_columns(row: dict[str, Any], where: str) -> None:
             raise CaptionError(
                 f"unknown column '{column}'", where=where, fix=f"{guess}known: {', '.join(COLUMNS)}"
             )
+
+
+def _image(value: object, where: str) -> str:
+    if value is not None and not isinstance(value, str):
+        raise CaptionError(f"the image {value!r} is no name", where=where, fix="write it in quotes")
+    return value or ""
 
 
 def _text(value: object, where: str) -> str:

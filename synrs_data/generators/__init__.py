@@ -1,5 +1,5 @@
 """Generators: from requests to images."""
 
-from synrs_data.generators.base import Generator
+from synrs_data.generators.base import ConditionedGenerator, Generator
 
-__all__ = ["Generator"]
+__all__ = ["ConditionedGenerator", "Generator"]

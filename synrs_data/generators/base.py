@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from synrs_data.sample import GeneratorIdentity, Request
+from synrs_data.sample import GeneratorIdentity, Inputs, Request
 
 Image = NDArray[np.uint8]
 """One RGB image, (height, width, 3), 0 to 255."""
@@ -48,5 +48,26 @@ class Generator(Protocol):
 
         Raises:
             MemoryError: The device has too little memory for so many requests together.
+        """
+        ...
+
+
+@runtime_checkable
+class ConditionedGenerator(Generator, Protocol):
+    """A generator whose images start from other images: real ones, edges, maps."""
+
+    @property
+    def extra_fields(self) -> tuple[str, ...]:
+        """Names of the fields that every sample has beside the usual ones, such as "control.png".
+
+        A name is lower-case letters, digits and underscores, a dot, and `png`, `jpg` or `webp`. It is known
+        before `load`.
+        """
+        ...
+
+    def inputs(self, request: Request) -> Inputs:
+        """Return what shapes the image of a request, the same each time; called after `load`, and cheap.
+
+        Its `fields` are those of `extra_fields`.
         """
         ...

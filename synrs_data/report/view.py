@@ -33,6 +33,7 @@ class BuildFacts:
         fingerprints: Fingerprints of the parts "generation" and "selection".
         quarantined: Numbers of the shards that failed in every try.
         columns: Meaning of each score column, in order.
+        extra_fields: Fields of images that the generator adds to each sample.
     """
 
     recipe: Recipe
@@ -44,6 +45,13 @@ class BuildFacts:
     fingerprints: dict[str, str]
     quarantined: list[int]
     columns: dict[str, str]
+    extra_fields: tuple[str, ...] = ()
+
+    @property
+    def derived(self) -> bool:
+        """Whether images are made from real ones."""
+        tables = [table for table in (self.packed, self.rejected) if "derived_from" in table.columns]
+        return any((table["derived_from"] != "").any() for table in tables)
 
     @property
     def title(self) -> str:

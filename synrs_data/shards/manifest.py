@@ -83,6 +83,7 @@ def _is_manifest(values: dict[str, Any]) -> bool:
     return (
         all(isinstance(values[key], kind) for key, kind in _SHAPE.items())
         and all(isinstance(entry, dict) for entry in entries)
+        and isinstance(values.get("extra_fields", []), list)
         and all(isinstance(entry["bytes"], int) for entry in values["files"].values())
         and all(isinstance(entry["sha256"], str) for entry in values["files"].values())
     )
@@ -172,7 +173,7 @@ def _check_extra(folder: BuildFolder, manifest: dict[str, Any]) -> Iterator[str]
 
 def _check_tar(folder: BuildFolder, name: str, manifest: dict[str, Any], keys: set[str]) -> Iterator[str]:
     scores = _number_scores(manifest)
-    expected = set(fields_of(manifest["image_format"]))
+    expected = set(fields_of(manifest["image_format"], manifest.get("extra_fields", [])))
     found = []
     try:
         for key, fields in members(folder.root / name):
@@ -212,10 +213,11 @@ def _check_sample(
         label = record.get("label")
         if not isinstance(label, int) or not 0 <= label < len(manifest["labels"]):
             yield f"its label {label!r} is none of the {len(manifest['labels'])} labels"
-    try:
-        PillowImage.open(io.BytesIO(fields[manifest["image_format"]])).load()
-    except Exception as error:  # noqa: BLE001 - each of Pillow's decoders raises errors of its own
-        yield f"its image cannot be read: {error}"
+    for name in (manifest["image_format"], *manifest.get("extra_fields", [])):
+        try:
+            PillowImage.open(io.BytesIO(fields[name])).load()
+        except Exception as error:  # noqa: BLE001 - each of Pillow's decoders raises errors of its own
+            yield f"its {'image' if name == manifest['image_format'] else name} cannot be read: {error}"
 
 
 def _check_table(folder: BuildFolder, name: str, keys: list[str]) -> Iterator[str]:

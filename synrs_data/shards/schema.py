@@ -7,6 +7,7 @@ record has every key with one fixed type, and the dataset card declares the same
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from synrs_data.vocabulary import LabelSet
@@ -53,9 +54,9 @@ A recipe without filters has no `scores`: Arrow has no use for an object without
 _DTYPES = {str: "string", int: "int64", float: "float64", bool: "bool"}
 
 
-def fields_of(image_format: str) -> tuple[str, ...]:
-    """Return the fields that every scene-caption sample has."""
-    return (image_format, "txt", "cls", "json")
+def fields_of(image_format: str, extra: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the fields that every scene-caption sample has, those of its generator (`extra`) last."""
+    return (image_format, "txt", "cls", "json", *extra)
 
 
 def check_record(record: Any, scores: list[str]) -> list[str]:
@@ -83,8 +84,17 @@ def check_record(record: Any, scores: list[str]) -> list[str]:
     return faults
 
 
-def features(labels: LabelSet, image_format: str, scores: list[str]) -> list[dict[str, Any]]:
-    """Return the features of a sample as the YAML of a dataset card declares them."""
+def features(
+    labels: LabelSet, image_format: str, scores: list[str], extra: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """Return the features of a sample as the YAML of a dataset card declares them.
+
+    Args:
+        labels: The label set.
+        image_format: Extension of the image field.
+        scores: Names of the scores that records hold.
+        extra: Fields of images that the generator adds.
+    """
     struct: list[dict[str, Any]] = [
         {"name": key, "dtype": _DTYPES[kind]} for key, kind in RECORD.items() if key != "scores"
     ]
@@ -94,6 +104,7 @@ def features(labels: LabelSet, image_format: str, scores: list[str]) -> list[dic
     return [
         {"name": "__key__", "dtype": "string"},
         {"name": image_format, "dtype": "image"},
+        *({"name": name, "dtype": "image"} for name in extra),
         {"name": "txt", "dtype": "string"},
         {"name": "cls", "dtype": {"class_label": {"names": names}}},
         {"name": "json", "struct": struct},

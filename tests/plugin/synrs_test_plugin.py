@@ -1,8 +1,9 @@
-"""An installed plugin, as a third party would write it: a generator and a filter that need no weights."""
+"""An installed plugin, as a third party would write it: generators and a filter that need no weights."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import time
 from collections.abc import Sequence
@@ -11,9 +12,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
-from synrs_data.sample import GeneratorIdentity, Request
+from synrs_data.sample import GeneratorIdentity, Inputs, Request
 
 
 class PaintOptions(BaseModel):
@@ -69,6 +71,19 @@ class Paint:
             if how.startswith("k"):
                 os.kill(os.getpid(), 9)
             raise RuntimeError("asked to fail")
+
+
+class PaintOver(Paint):
+    """Paints over one of four images, which each sample keeps as `control.png`."""
+
+    extra_fields = ("control.png",)
+
+    def inputs(self, request: Request) -> Inputs:
+        number = request.seed % 4
+        out = io.BytesIO()
+        Image.new("RGB", (8, 8), (60 * number, 90, 30)).save(out, "PNG")
+        digest = hashlib.sha256(out.getvalue()).hexdigest()
+        return Inputs(digest, {"control.png": out.getvalue()}, {"control": f"{number}.png {request.image}"})
 
 
 class Ruler:
