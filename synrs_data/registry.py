@@ -25,6 +25,7 @@ BUILTIN: dict[Kind, dict[str, str]] = {
         "class-template": "synrs_data.captions.class_template:ClassTemplate",
         "language-enhancement": "synrs_data.captions.language_enhancement:LanguageEnhancement",
         "from-file": "synrs_data.captions.from_file:FromFile",
+        "diffusionsat": "synrs_data.captions.diffusionsat:DiffusionSat",
     },
     "filters": {
         "clip-agreement": "synrs_data.filters.clip_agreement:ClipAgreement",

@@ -143,7 +143,7 @@ def test_every_default_is_written_out(tmp_path: Path) -> None:
     assert written["generator"] == {
         "method": "paint", "size": 16, "batch_size": 4, "fail_file": "", "most_at_once": 1000, "sleep_s": 0.0,
     }  # fmt: skip
-    assert written["captions"] == {"method": "class-template", "templates": "rs-basic"}
+    assert written["captions"] == {"method": "class-template", "templates": "rs-basic", "geo": None}
     assert written["filters"][1] == {"method": "quality", "metrics": []}
     assert written["image"] == {"format": "jpg", "quality": 95}
     assert written["select"]["per_label"] == {"min": 0, "max": None}
@@ -236,9 +236,9 @@ def test_relative_paths_become_absolute_and_names_stay(tmp_path: Path) -> None:
     (tmp_path / "words.yaml").write_text("name: w\nsource: me\ntemplates: ['a photo of {label}']\n")
     recipe = load(tmp_path, PAINTED, "labels=own.yaml", "captions.templates=words.yaml")
     assert recipe.labels == str(tmp_path / "own.yaml")
-    assert recipe.captions.model_extra == {"templates": str(tmp_path / "words.yaml")}
+    assert recipe.captions.model_extra == {"templates": str(tmp_path / "words.yaml"), "geo": None}
     assert load(tmp_path).labels == "eurosat"
-    assert load(tmp_path).captions.model_extra == {"templates": "rs-basic"}
+    assert load(tmp_path).captions.model_extra == {"templates": "rs-basic", "geo": None}
 
 
 def test_filters_bring_thresholds_that_a_recipe_changes_or_switches_off(tmp_path: Path) -> None:

@@ -7,8 +7,18 @@ import pytest
 from synrs_data.resources import named_files
 from synrs_data.vocabulary import load_label_set, load_template_set
 
-SIZES = {"aid": 30, "eurosat": 10, "fmow": 62, "resisc45": 45, "ucmerced": 21}
-"""Numbers of classes as the papers of the data sets state them."""
+SIZES = {
+    "aid": 30,
+    "eurosat": 10,
+    "fmow": 62,
+    "resisc45": 45,
+    "satlas-points": 15,
+    "spacenet": 3,
+    "texas-housing": 1,
+    "ucmerced": 21,
+    "xbd-disasters": 6,
+}
+"""Numbers of classes as the papers and the code of the data sets state them."""
 
 TEMPLATES = {"clip-eurosat": 3, "clip-resisc45": 18, "he2023-eurosat": 1, "rs-basic": 12}
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
+from synrs_data.captions.geo_ranges import GeoRanges, with_geo
 from synrs_data.recipe import path_option
 from synrs_data.sample import Caption
 from synrs_data.vocabulary import LabelSet, load_template_set, template_set_path
@@ -18,6 +19,7 @@ class ClassTemplateOptions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     templates: str = path_option("rs-basic", description="Template set, by shipped name or path.")
+    geo: GeoRanges | None = Field(None, description="Geo-metadata of every caption: value or [low, high].")
 
 
 class ClassTemplate:
@@ -40,15 +42,16 @@ class ClassTemplate:
         return [template_set_path(self._options.templates)]
 
     def write(self, labels: LabelSet, *, seed: int) -> list[Caption]:
-        """Return the caption book; nothing is drawn, so the seed changes nothing.
+        """Return the caption book; the seed decides nothing but what is drawn for `geo`.
 
         Raises:
             RecipeError: The template set is missing or broken.
         """
         templates = load_template_set(self._options.templates)
         filled = [templates.fill(label) for label in labels.labels]
-        return [
+        book = [
             Caption(text=texts[i], label=index, source=f"{templates.name}@{templates.digest}#{i}")
             for i in range(len(templates.templates))
             for index, texts in enumerate(filled)
         ]
+        return with_geo(book, self._options.geo, seed=seed)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, TextIO
 from pydantic import BaseModel, ConfigDict, Field
 
 from synrs_data.captions.cleaning import MAX_CHARACTERS, one_line
+from synrs_data.captions.geo_ranges import GeoRanges, with_geo
 from synrs_data.errors import CaptionError
 from synrs_data.geo import GEO_FIELDS, geo_record
 from synrs_data.recipe import path_option
@@ -33,6 +34,9 @@ class FromFileOptions(BaseModel):
     path: str = path_option(description="Captions file, .jsonl or .csv in UTF-8.")
     label: str | None = Field(
         None, description="Name of the label of every caption, for a file without a column 'label'."
+    )
+    geo: GeoRanges | None = Field(
+        None, description="Geo-metadata that a row leaves unknown: value or [low, high]."
     )
 
 
@@ -70,7 +74,7 @@ class FromFile:
         return [path]
 
     def write(self, labels: LabelSet, *, seed: int) -> list[Caption]:
-        """Return the caption book, one entry a row; nothing is drawn, so the seed changes nothing.
+        """Return the caption book, one entry a row; the seed decides nothing but what is drawn for `geo`.
 
         Raises:
             CaptionError: The file is missing, empty or broken, or a row has an unknown column or label, no
@@ -91,7 +95,7 @@ class FromFile:
             ) from error
         if not book:
             raise CaptionError("holds no caption", where=str(path), fix="write at least one row")
-        return book
+        return with_geo(book, self._options.geo, seed=seed)
 
     def _caption(
         self, row: dict[str, Any], indices: dict[str, int], name: str, line: int, *, where: str

@@ -12,6 +12,7 @@ from typing import ClassVar, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from synrs_data.captions.geo_ranges import GeoRanges, with_geo
 from synrs_data.captions.grammar import GrammarSentences, grammar_files, load_grammar
 from synrs_data.captions.text_model import Sampling, TextModelSentences, model_files, model_folder
 from synrs_data.errors import CaptionError
@@ -58,6 +59,7 @@ class LanguageEnhancementOptions(BaseModel):
     max_new_tokens: int = Field(
         40, ge=1, le=512, description="Of the text model: longest sentence, in tokens."
     )
+    geo: GeoRanges | None = Field(None, description="Geo-metadata of every caption: value or [low, high].")
 
     @model_validator(mode="after")
     def _fits_the_backend(self) -> LanguageEnhancementOptions:
@@ -98,11 +100,12 @@ class LanguageEnhancement:
         """
         sentences = self._sentences(labels)
         found = [self._different(sentences, label, seed) for label in labels.labels]
-        return [
+        book = [
             Caption(text=f"{self._options.prefix}{texts[i]}", label=index, source=f"{sentences.source}#{i}")
             for i in range(self._options.sentences_per_label)
             for index, texts in enumerate(found)
         ]
+        return with_geo(book, self._options.geo, seed=seed)
 
     def _sentences(self, labels: LabelSet) -> Sentences:
         options = self._options
