@@ -46,6 +46,7 @@ class Request:
         seed: Seed of this image alone, 0 to 2**63 - 1.
         geo: Geo-metadata, for generators that take it.
         image: Name of the image that a captions file pairs with the caption; empty for none.
+        label_name: Name of the label in the recipe's label set.
     """
 
     prompt: str
@@ -53,6 +54,7 @@ class Request:
     seed: int
     geo: GeoRecord
     image: str = ""
+    label_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "events",
         "files",
         "errors",
+        "real_images",
         "resources",
         "vocabulary",
     ),

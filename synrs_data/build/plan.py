@@ -11,6 +11,7 @@ from typing import Any
 
 from synrs_data import files
 from synrs_data.build.protocol import calling, check_captions, check_extra_fields
+from synrs_data.build.sources import check_sources
 from synrs_data.errors import CaptionError, VerificationError
 from synrs_data.filters.base import Filter
 from synrs_data.fingerprint import generation_fingerprint, selection_fingerprint
@@ -81,7 +82,12 @@ class BuildPlan:
         shard, position = divmod(index, self.recipe.shard_size)
         seed = sample_seed(self.recipe.seed, shard, position)
         return caption, Request(
-            prompt=caption.text, label=caption.label, seed=seed, geo=caption.geo, image=caption.image
+            prompt=caption.text,
+            label=caption.label,
+            seed=seed,
+            geo=caption.geo,
+            image=caption.image,
+            label_name=self.labels.names[caption.label],
         )
 
     def batches(self, shard: int, size: int) -> Iterator[range]:
@@ -95,7 +101,7 @@ def digests_of(recipe: Recipe) -> dict[str, str]:
     """Return the sha256 of all contents that decide the candidates and lie outside the recipe.
 
     Raises:
-        SynrsError: One of them is missing.
+        SynrsError: One of them is missing, or a real image to start from belongs to an evaluation.
     """
     labels = load_label_set(recipe.labels)
     found = {"labels": files.sha256(label_set_path(recipe.labels))}
@@ -103,7 +109,9 @@ def digests_of(recipe: Recipe) -> dict[str, str]:
         for number, path in enumerate(make("captions", recipe.captions).inputs(), start=1):
             found[f"captions, file {number}"] = files.sha256(path)
     with calling("generators", recipe.generator.method):
-        found["generator"] = str(make("generators", recipe.generator).digest())
+        generator = make("generators", recipe.generator)
+        found["generator"] = str(generator.digest())
+        check_sources(generator, labels.names)
     for spec, scorer in zip(recipe.filters, make_filters(recipe, labels), strict=True):
         with calling("filters", spec.method):
             if digest := scorer.digest():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import tarfile
 from collections.abc import Iterator, Mapping
 from itertools import chain
@@ -19,10 +20,10 @@ from synrs_data.errors import UserError
 from synrs_data.filters.base import Batch, EncoderOptions, Scores
 from synrs_data.filters.perceptual_hash import Hashes, nearest_distance, perceptual_hash
 from synrs_data.models.encoder import Features, encoder_digest, load_encoder
+from synrs_data.real_images import IMAGE_ENDINGS
 from synrs_data.recipe import Threshold, path_option
 from synrs_data.vocabulary import LabelSet
 
-_IMAGES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
 _AT_ONCE = 64
 
 
@@ -98,17 +99,26 @@ def read_images(source: Path) -> Iterator[NDArray[np.uint8]]:
     Raises:
         UserError: There is no image, or one cannot be read.
     """
+    for name, content in read_contents(source):
+        yield decode(content, name)
+
+
+def read_contents(source: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield where each image of a folder of image files or of WebDataset tars lies, and its bytes, in order of name.
+
+    Raises:
+        UserError: There is no image, or a tar cannot be read.
+    """
     for path in _sources(source):
         if path.suffix.lower() != ".tar":
-            with path.open("rb") as file:
-                yield _decode(file, str(path))
+            yield str(path), path.read_bytes()
             continue
         try:
             with tarfile.open(path) as tar:
                 for member in tar:
-                    wanted = member.isreg() and Path(member.name).suffix.lower() in _IMAGES
+                    wanted = member.isreg() and Path(member.name).suffix.lower() in IMAGE_ENDINGS
                     if wanted and (content := tar.extractfile(member)):
-                        yield _decode(content, f"{path}:{member.name}")
+                        yield f"{path}:{member.name}", content.read()
         except tarfile.TarError as error:
             raise UserError(
                 f"cannot be read as a tar: {error}", where=str(path), fix="copy it again"
@@ -117,21 +127,24 @@ def read_images(source: Path) -> Iterator[NDArray[np.uint8]]:
 
 def _sources(source: Path) -> list[Path]:
     paths = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
-    paths = [path for path in paths if path.suffix.lower() in {*_IMAGES, ".tar"}]
+    paths = [path for path in paths if path.suffix.lower() in {*IMAGE_ENDINGS, ".tar"}]
     if not paths:
         raise UserError(
             "there are no images (jpg, png, webp, tif) and no tars of images",
             where=str(source),
-            fix="point `real` of the filter `leak` at the evaluation's images",
+            fix="point the recipe at the folder of the evaluation's images",
         )
     return paths
 
 
-def _decode(file: object, where: str) -> NDArray[np.uint8]:
+def decode(content: bytes, where: str) -> NDArray[np.uint8]:
+    """Return the RGB image in some bytes, (height, width, 3).
+
+    Raises:
+        UserError: There is none.
+    """
     try:
-        return np.asarray(PillowImage.open(file).convert("RGB"))  # type: ignore[arg-type]
-    except tarfile.TarError:
-        raise
+        return np.asarray(PillowImage.open(io.BytesIO(content)).convert("RGB"))
     except Exception as error:
         # Each of Pillow's decoders raises errors of its own.
         raise UserError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -69,5 +70,23 @@ class ConditionedGenerator(Generator, Protocol):
         """Return what shapes the image of a request, the same each time; called after `load`, and cheap.
 
         Its `fields` are those of `extra_fields`.
+        """
+        ...
+
+
+@runtime_checkable
+class SourcedGenerator(ConditionedGenerator, Protocol):
+    """A generator whose images are made from real ones, which are checked when a build is planned."""
+
+    @property
+    def evaluation(self) -> str | None:
+        """Folder of the real images of an evaluation, none of which may be a source; None if there is none."""
+        ...
+
+    def sources(self, labels: Sequence[str]) -> list[Path]:
+        """Return every real image from which images of these labels may start.
+
+        Raises:
+            UserError: A label has too few.
         """
         ...

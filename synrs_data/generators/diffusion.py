@@ -6,7 +6,7 @@ import inspect
 import logging
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -53,7 +53,7 @@ class DiffusersGenerator:
     Noise is drawn on the CPU, so that the seed means the same image on every device, up to rounding.
     """
 
-    Options = DiffusersOptions
+    Options: ClassVar[type[DiffusersOptions]] = DiffusersOptions
 
     def __init__(self, options: DiffusersOptions) -> None:
         self._options = options
@@ -86,10 +86,8 @@ class DiffusersGenerator:
         """Load the pipeline; see `Generator.load`."""
         import torch
 
-        from synrs_data.models.diffusers_folder import load_pipeline
-
         options = self._options
-        pipeline = load_pipeline(self._model, dtype=getattr(torch, options.dtype), variant=options.variant)
+        pipeline = self._load_pipeline()
         if options.scheduler is not None:
             pipeline.scheduler = _scheduler(options.scheduler, pipeline.scheduler)
         self._call = _call_options(pipeline, options)
@@ -106,14 +104,28 @@ class DiffusersGenerator:
         self._told = False
         return self._identity()
 
+    def _load_pipeline(self) -> Any:
+        """Return the pipeline that makes the images, on the CPU."""
+        import torch
+
+        from synrs_data.models.diffusers_folder import load_pipeline
+
+        options = self._options
+        return load_pipeline(self._model, dtype=getattr(torch, options.dtype), variant=options.variant)
+
+    def _arguments(self, requests: Sequence[Request]) -> dict[str, Any]:
+        """Return what a call gets beside prompts and generators."""
+        call = dict(self._call)
+        if "negative_prompt" in call:
+            call["negative_prompt"] = [self._options.negative_prompt] * len(requests)
+        return call
+
     def generate(self, requests: Sequence[Request]) -> list[Image]:
         """Return one image a request; see `Generator.generate`."""
         import torch
 
         self._tell_of_cuts([request.prompt for request in requests])
-        call = dict(self._call)
-        if "negative_prompt" in call:
-            call["negative_prompt"] = [self._options.negative_prompt] * len(requests)
+        call = self._arguments(requests)
         try:
             with torch.inference_mode():
                 output = self._pipeline(
@@ -157,7 +169,7 @@ class DiffusersGenerator:
         return GeneratorIdentity(
             model=self._model.name,
             revision=self._model.revision,
-            sha256=self.digest(),
+            sha256=self._model.sha256(),
             family=type(self._pipeline).__name__,
             scheduler=type(self._pipeline.scheduler).__name__,
             steps=int(effective("num_inference_steps") or 0),
