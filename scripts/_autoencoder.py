@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 LATENTS = 6
-BATCH = 4
+BATCH = 8
 #: Side of the crops of the first part of joint training: on a CPU, many small steps beat few large ones, and every
 #: pixel is a sample. The last part sees whole images, so that the group norms meet their statistics.
 CROP, WHOLE_FROM = 32, 0.75

@@ -10,6 +10,7 @@ from pathlib import Path
 #: The sampling settings of the benchmark and the cards.
 STEPS, GUIDANCE = 10, 2.0
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+NEWLINE = "\n"
 UNMEASURED = "Not measured yet: `python scripts/bench_embedded.py` writes this part."
 DATA = """Pool `generator` of EuroSAT (RGB): 7,200 Sentinel-2 images of 64x64 pixels, 10 m a pixel, 720 for each of ten
 classes; a tenth of them, by hash of the file name, was held out for tuning. The pools `real` and `test` were never
@@ -92,8 +93,11 @@ load it. It knows the ten EuroSAT classes and the words of `builders/vocab/appea
 
 def diffusion_card(folder: Path, work: Path, *, device: str, early: bool, note: str) -> None:
     """Card of `eurosat-tiny`, with the steps and minutes that the logs in `work` tell."""
-    joint, decoder = _last(work / "joint.jsonl", "psnr"), _last(work / "decoder.jsonl", "psnr")
-    denoiser = _last(work / "diffusion.jsonl", "loss")
+    runs = [
+        f"  - last, {part}: {last['step']} steps in {last['minutes']:.0f} minutes"
+        for part, key in (("joint", "psnr"), ("decoder", "psnr"), ("diffusion", "loss"))
+        if (last := _last(work / f"{part}.jsonl", key))["step"]
+    ]
     warning = "\n**Early checkpoint: training goes on.**\n" if early else ""
     told = f"\n- {note}" if note else ""
     front = "license: mit\nlibrary_name: diffusers\npipeline_tag: text-to-image\ntags:\n"
@@ -107,18 +111,18 @@ A small text-to-image latent diffusion model, 64x64 RGB, for tests, examples and
 or a network. `diffusers.StableDiffusionPipeline.from_pretrained(<folder>)` loads it. It knows the ten EuroSAT classes
 and the words of `builders/vocab/appearance.yaml`. Defaults: {STEPS} steps, guidance scale {GUIDANCE}.
 
-Its samples have the colours and the grain of the classes, but hardly any geometry: roads, rivers, field borders and
-roofs are mostly missing. It is a fixture and an example, not a generator to build a dataset for publication with.
+It is a fixture and an example, not a generator to build a dataset for publication with: see the pictures and figures
+below and in `docs/embedded-models.md`.
 
 ## Training
 
 - Data: {DATA}
-- Autoencoder: 64x64x3 to 16x16x6; {joint["step"]} steps in {joint["minutes"]:.0f} minutes with L1, features of a CNN
-  trained on the same pool, and Fourier amplitudes; then the decoder alone, {decoder["step"]} steps in
-  {decoder["minutes"]:.0f} minutes. The weights give the latents mean 0 and deviation 1.
-- Denoiser: U-Net with 7.0 M parameters and a two-layer text encoder, trained together, v-prediction, cosine schedule;
-  {denoiser["step"]} steps in {denoiser["minutes"]:.0f} minutes, weights averaged (0.999). One caption in ten was
-  empty, for classifier-free guidance.
+- Autoencoder: 64x64x3 to 16x16x6, trained with L1, features of a CNN trained on the same pool, and Fourier
+  amplitudes; then the decoder alone. The weights give the latents mean 0 and deviation 1.
+- Denoiser: U-Net with 7.0 M parameters and a two-layer text encoder, trained together, v-prediction, cosine schedule,
+  weights averaged (0.999). One caption in ten was empty, for classifier-free guidance.
+- Runs:
+{NEWLINE.join(runs)}
 - Device: {machine(device)}; two processes at most, other work beside them.
 - {versions()}.{told}
 - Commands: see the head of `scripts/train_eurosat_tiny.py`.""",

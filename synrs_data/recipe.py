@@ -28,6 +28,14 @@ class Model(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth(cls, value: Any) -> Any:
+        # Pydantic would read `candidates: true` as 1; no key of a recipe itself is a truth value.
+        if isinstance(value, bool):
+            raise ValueError(f"{str(value).lower()} is no value of this key")  # noqa: TRY004 (pydantic reports ValueError alone)
+        return value
+
 
 class MethodSpec(BaseModel):
     """A method by name with its options beside it; they are checked against the method's own model."""

@@ -87,6 +87,8 @@ def test_an_unknown_name_is_named_with_the_nearest_known(tmp_path: Path, change:
         "candidates=1000000000",
         "candidates=2.5",
         "candidates=null",
+        "candidates=true",
+        "select.top_k=true",
         "seed=-1",
         "seed=9223372036854775808",
         "shard_size=0",
