@@ -20,7 +20,10 @@ from synrs_data.resources import suggestion
 Kind = Literal["generators", "captions", "filters"]
 
 BUILTIN: dict[Kind, dict[str, str]] = {
-    "generators": {"diffusers": "synrs_data.generators.diffusion:DiffusersGenerator"},
+    "generators": {
+        "diffusers": "synrs_data.generators.diffusion:DiffusersGenerator",
+        "real-guidance": "synrs_data.generators.real_guidance:RealGuidance",
+    },
     "captions": {
         "class-template": "synrs_data.captions.class_template:ClassTemplate",
         "language-enhancement": "synrs_data.captions.language_enhancement:LanguageEnhancement",
@@ -33,6 +36,7 @@ BUILTIN: dict[Kind, dict[str, str]] = {
         "quality": "synrs_data.filters.quality:Quality",
         "near-duplicate": "synrs_data.filters.near_duplicate:NearDuplicate",
         "leak": "synrs_data.filters.leak:Leak",
+        "real-filter": "synrs_data.filters.real_filter:RealFilter",
     },
 }
 
