@@ -12,20 +12,19 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from synrs_data.errors import CaptionError
 from synrs_data.geo import GeoRecord, geo_record
+from synrs_data.recipe import Model
 from synrs_data.sample import Caption
 
 FIELDS = tuple(field.name for field in fields(GeoRecord))
 WHOLE = ("year", "month", "day")
 
 
-class GeoRanges(BaseModel):
+class GeoRanges(Model):
     """A number, [low, high] with both ends included, or null for unknown, for each part of a `GeoRecord`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     lon: float | tuple[float, float] | None = Field(None, description="Degrees, -180 to 180.")
     lat: float | tuple[float, float] | None = Field(None, description="Degrees, -90 to 90.")

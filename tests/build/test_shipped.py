@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import polars as pl
@@ -16,7 +17,11 @@ from synrs_data.vocabulary import load_label_set
 
 @pytest.mark.parametrize("name", sorted(recipes()))
 def test_a_shipped_recipe_builds_with_another_model(name: str, tiny_pipeline: Path, tmp_path: Path) -> None:
-    labels = len(load_label_set(load_recipe(name).labels).labels)
+    captions = tmp_path / "captions.jsonl"
+    names = load_label_set(load_recipe(name).labels).names
+    rows = [{"caption": f"a view of {label}", "label": label} for label in names]
+    captions.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    labels = len(names)
     overrides = [
         f"candidates={2 * labels}",
         f"shard_size={labels}",
@@ -29,6 +34,8 @@ def test_a_shipped_recipe_builds_with_another_model(name: str, tiny_pipeline: Pa
         "filters=[{method: quality}, {method: near-duplicate}]",
         "select={thresholds: {quality_entropy: null, quality_clipped: null}, near_duplicate_distance: null}",
     ]
+    if load_recipe(name).captions.method == "from-file":
+        overrides.append(f"captions.path={captions}")
     recipe = load_recipe(name, overrides)
     result = build(recipe, tmp_path / "out", engine="inline")
     assert list(verify(result.folder)) == []

@@ -97,6 +97,7 @@ def test_without_the_option_nothing_is_known() -> None:
         ({"gsd_m": [1]}, ""),
         ({"gsd_m": [1, 2, 3]}, ""),
         ({"gsd_m": "ten"}, ""),
+        ({"gsd_m": True}, "true is no value"),
         ({"gsd_m": float("nan")}, ""),
     ],
     ids=str,
