@@ -26,7 +26,8 @@ def test_a_shipped_recipe_builds_with_another_model(name: str, tiny_pipeline: Pa
         f"candidates={2 * labels}",
         f"shard_size={labels}",
         f"generator.model={tiny_pipeline}",
-        "generator.steps=1",
+        # The fewest of which real guidance at strength 0.15 runs one.
+        "generator.steps=7",
         "generator.width=16",
         "generator.height=16",
         "generator.dtype=float32",

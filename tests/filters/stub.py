@@ -47,6 +47,6 @@ def _normalised(rows: list[NDArray[np.float64]]) -> Features:
 def stub_encoder(monkeypatch: pytest.MonkeyPatch) -> StubEncoder:
     """Put the stub in the place of every encoder that a filter loads."""
     encoder = StubEncoder()
-    for module in ("base", "clip_agreement", "clip_score", "leak"):
+    for module in ("base", "clip_agreement", "clip_score", "leak", "real_filter"):
         monkeypatch.setattr(f"synrs_data.filters.{module}.load_encoder", lambda *names: encoder)
     return encoder
