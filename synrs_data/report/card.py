@@ -64,7 +64,7 @@ def card_data(facts: BuildFacts) -> dict[str, Any]:
         "tags": _TAGS,
         "task_categories": _TASKS,
         "size_categories": [size_category(facts.packed.height)],
-        "source_datasets": ["original"],
+        "source_datasets": ["extended" if facts.sources else "original"],
         "annotations_creators": ["machine-generated"],
         "language_creators": ["machine-generated"],
     }

@@ -48,10 +48,11 @@ class BuildFacts:
     extra_fields: tuple[str, ...] = ()
 
     @property
-    def derived(self) -> bool:
-        """Whether images are made from real ones."""
-        tables = [table for table in (self.packed, self.rejected) if "derived_from" in table.columns]
-        return any((table["derived_from"] != "").any() for table in tables)
+    def sources(self) -> int:
+        """Number of real images that packed samples are made from."""
+        if "derived_from" not in self.packed.columns:
+            return 0
+        return self.packed.filter(pl.col("derived_from") != "")["derived_from"].n_unique()
 
     @property
     def title(self) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +15,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 from PIL import Image
 
+from synrs_data.build.finalise import facts_of_folder
 from synrs_data.build.plan import read_captions, save_captions
 from synrs_data.build.protocol import check_extra_fields, check_inputs
 from synrs_data.build.run import BuildResult, build
@@ -22,6 +26,7 @@ from synrs_data.errors import MethodError
 from synrs_data.generators import ConditionedGenerator
 from synrs_data.recipe import Recipe
 from synrs_data.registry import lookup
+from synrs_data.report.sheet import contact_sheets, small_address
 from synrs_data.sample import Caption, Inputs
 from synrs_data.shards import members
 from synrs_data.shards.manifest import verify
@@ -169,3 +174,54 @@ def test_inputs_that_break_the_protocol_are_refused(spoil: Callable[[Inputs], An
     assert check_inputs(inputs, ("control.png",), "mine") is inputs
     with pytest.raises(MethodError, match=message):
         check_inputs(spoil(inputs), ("control.png",), "mine")
+
+
+def test_the_report_shows_each_source_once_beside_its_results(built: BuildResult) -> None:
+    page = built.folder.report.read_text()
+    controls = {fields["control.png"] for _, fields in _samples(built)}
+    for content in controls:
+        assert page.count(base64.b64encode(content).decode()) == 1
+    shown = re.findall(r'class="given (given-\d)" role="img" aria-label="control"', page)
+    assert set(shown) == {f"given-{number}" for number in range(len(controls))}
+    assert len(shown) > 30
+    for name in set(shown):
+        assert page.count(f".{name} {{ background-image: url(data:image/png;base64,") == 1
+    assert "No image shows a real place" not in page
+    assert "made from 4 real images" in page
+
+
+def test_the_report_names_what_shaped_each_image(built: BuildResult) -> None:
+    page = built.folder.report.read_text()
+    key, fields = _samples(built)[0]
+    record = json.loads(fields["json"])
+    details = re.search(rf'data-details="([^"]*)"[^<]*<figcaption>(?:(?!</figure>).)*{key}', page, re.DOTALL)
+    assert details is not None
+    assert f"control {record['seed'] % 4}.png" in details[1]
+
+
+def test_a_report_with_no_room_leaves_sources_out_too(built: BuildResult) -> None:
+    facts = facts_of_folder(built.folder)
+    whole = contact_sheets(built.folder, facts)
+    none = contact_sheets(built.folder, facts, room=10)
+    some = contact_sheets(built.folder, facts, room=9_000)
+    shown = [item for sheet in some.sheets for item in (*sheet.accepted, *sheet.rejected)]
+    assert (len(whole.given), none.given) == (4, [])
+    assert shown
+    assert {given.number for item in shown for given in item.given} == set(range(len(some.given)))
+
+
+def test_a_large_source_is_made_small_for_the_page() -> None:
+    out = io.BytesIO()
+    Image.effect_noise((600, 300), 90).convert("RGB").save(out, "PNG")
+    address = small_address("source.png", out.getvalue())
+    content = base64.b64decode(address.removeprefix("data:image/jpeg;base64,"))
+    assert Image.open(io.BytesIO(content)).size == (128, 64)
+
+
+def test_the_card_says_what_images_are_made_from(built: BuildResult) -> None:
+    card = built.folder.card.read_text()
+    assert "from captions and 4 real images" in card
+    assert "No image shows a real" not in card
+    assert "| `control.png` | what the generator started from" in card
+    declared = yaml.safe_load(card.split("---\n")[1])["dataset_info"]["features"]
+    assert {"name": "control.png", "dtype": "image"} in declared
