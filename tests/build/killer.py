@@ -1,6 +1,6 @@
 """Run a build that kills itself with SIGKILL at its n-th step of writing; a program, not a test.
 
-    python -m tests.build.killer OUT N
+    python -m tests.build.killer OUT N [GENERATOR]
 
 Steps are every open for writing, write, fsync, rename and unlink below OUT. Without reaching step N it ends
 normally and prints the number of steps.
@@ -50,7 +50,7 @@ class Killer:
         )
 
 
-def main(out: Path, at: int) -> None:
+def main(out: Path, at: int, generator: str = "paint") -> None:
     """Build with the engine inline and die at step `at`."""
     killer = Killer(out, at)
     fsync = os.fsync
@@ -62,9 +62,9 @@ def main(out: Path, at: int) -> None:
     # fsync raises no audit event, so it is counted where it is called.
     setattr(os, "fsync", counted)  # noqa: B010 - mypy guards the standard library's own name
     sys.addaudithook(killer)
-    build(painted(), out, engine="inline")
+    build(painted(generator={"method": generator}), out, engine="inline")
     print(killer.steps)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:])

@@ -7,6 +7,9 @@ import hashlib
 import io
 import json
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -120,6 +123,23 @@ def test_engines_and_interruptions_change_no_byte(tmp_path: Path, built: BuildRe
     (tmp_path / "parts/candidates/00001.done.json").unlink()
     build(painted_over(), tmp_path / "parts", engine="inline")
     assert final_hashes(tmp_path / "parts") == final_hashes(built.folder.root)
+
+
+@pytest.mark.timeout(300)
+def test_a_kill_at_any_step_of_writing_loses_nothing(tmp_path: Path, built: BuildResult) -> None:
+    def run(name: str, step: int) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "tests.build.killer", str(tmp_path / name), str(step), "paint-over"]
+        return subprocess.run(
+            command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
+        )
+
+    whole = run("count", 10**9)
+    assert whole.returncode == 0, whole.stderr
+    steps = int(whole.stdout)
+    for step in (3, steps // 3, 2 * steps // 3, steps):
+        assert run(f"killed-{step}", step).returncode == -signal.SIGKILL
+        build(painted_over(), tmp_path / f"killed-{step}", engine="inline")
+        assert final_hashes(tmp_path / f"killed-{step}") == final_hashes(built.folder.root)
 
 
 def test_the_image_of_a_captions_file_reaches_the_generator(tmp_path: Path) -> None:
