@@ -1,0 +1,86 @@
+"""Load a ControlNet from its folder, every weight accounted for, and check that it fits its base."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from synrs_data.errors import WeightsError
+from synrs_data.models.diffusers_folder import _load_component, quiet_libraries
+from synrs_data.models.source import ModelFolder, fetch_files
+
+_WIDTHS = ("cross_attention_dim", "block_out_channels", "in_channels")
+"""What a ControlNet takes over from the UNet that it was copied from."""
+
+
+def load_controlnet(model: ModelFolder, *, dtype: Any) -> Any:
+    """Load the ControlNet of a folder.
+
+    Args:
+        model: The folder, with `config.json` and weights as safetensors or `.bin`.
+        dtype: torch dtype of the weights.
+
+    Returns:
+        A diffusers `ControlNetModel` on the CPU.
+
+    Raises:
+        WeightsError: The folder is no ControlNet, weights are missing or truncated, or would be dropped.
+    """
+    from diffusers import ControlNetModel
+
+    quiet_libraries()
+    config = _read_config(model.path)
+    name = config.get("_class_name")
+    if name != "ControlNetModel":
+        raise WeightsError(
+            f"is a {name}, not a ControlNetModel",
+            where=str(model.path),
+            fix="name the folder of a ControlNet by `controlnet`, and that of its base by `model`",
+        )
+    return _load_component(ControlNetModel, model.path, dtype, None)
+
+
+def check_base(controlnet: Any, unet: Any, path: Path) -> None:
+    """Raise if a ControlNet was made for another kind of base than this UNet.
+
+    Raises:
+        WeightsError: It names what differs.
+    """
+    for name in _WIDTHS:
+        own, base = _plain(controlnet.config[name]), _plain(unet.config[name])
+        if own != base:
+            raise WeightsError(
+                f"the ControlNet was made for another base: its {name} is {own}, that of `model` {base}",
+                where=str(path),
+                fix="name the base that its card names (of Stable Diffusion 1.x, 2.x and XL each fits its own)",
+            )
+
+
+def fetch_controlnet(name: str, revision: str | None) -> str:
+    """Download a ControlNet: its safetensors, or its `.bin` if there are none."""
+    path = fetch_files(["diffusion_pytorch_model*.safetensors"])(name, revision)
+    if any(Path(path).glob("*.safetensors")):
+        return path
+    return fetch_files(["diffusion_pytorch_model*.bin"])(name, revision)
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    file = path / "config.json"
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise WeightsError(
+            "is no ControlNet: it has no config.json",
+            where=str(path),
+            fix="give the folder that holds config.json and diffusion_pytorch_model.safetensors",
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise WeightsError(f"cannot be read: {error}", where=str(file), fix="download it again") from error
+    if not isinstance(values, dict):
+        raise WeightsError("holds no configuration", where=str(file), fix="download it again")
+    return values
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple | list) else value
