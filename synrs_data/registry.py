@@ -23,6 +23,7 @@ BUILTIN: dict[Kind, dict[str, str]] = {
     "generators": {
         "diffusers": "synrs_data.generators.diffusion:DiffusersGenerator",
         "real-guidance": "synrs_data.generators.real_guidance:RealGuidance",
+        "inpaint": "synrs_data.generators.inpaint:Inpaint",
         "controlnet": "synrs_data.generators.controlnet:ControlNet",
     },
     "captions": {

@@ -14,12 +14,8 @@ from pydantic import ValidationError
 from synrs_data.errors import RecipeError, UserError
 from synrs_data.generators import ConditionedGenerator
 from synrs_data.generators.base import SourcedGenerator
-from synrs_data.generators.real_guidance import (
-    PUBLISHED_STRENGTHS,
-    RealGuidance,
-    RealGuidanceOptions,
-    prepare,
-)
+from synrs_data.generators.from_real import prepare
+from synrs_data.generators.real_guidance import PUBLISHED_STRENGTHS, RealGuidance, RealGuidanceOptions
 from synrs_data.geo import GeoRecord
 from synrs_data.real_images import LabelledFolder
 from synrs_data.resources import embedded_models, shipped
