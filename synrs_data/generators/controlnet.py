@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from PIL import Image as PillowImage
 from pydantic import Field, model_validator
 
-from synrs_data.errors import RecipeError
+from synrs_data.errors import RecipeError, WeightsError
 from synrs_data.generators.control_maps import ControlMap, ControlMaps, Resample, png, prepare_map
 from synrs_data.generators.diffusion import DiffusersGenerator, DiffusersOptions
 from synrs_data.generators.palettes import Palette, load_palette
@@ -124,7 +124,7 @@ class ControlNet(DiffusersGenerator):
     def _load_pipeline(self) -> Any:
         """Return the ControlNet pipeline of the base's components."""
         import torch
-        from diffusers import StableDiffusionControlNetPipeline, StableDiffusionPipeline
+        from diffusers import ControlNetModel, StableDiffusionControlNetPipeline, StableDiffusionPipeline
 
         from synrs_data.models.controlnet_folder import check_base, load_controlnet
 
@@ -136,6 +136,12 @@ class ControlNet(DiffusersGenerator):
                 fix="name the base that the ControlNet's card names",
             )
         controlnet = load_controlnet(self._controlnet, dtype=getattr(torch, self._options.dtype))
+        if type(controlnet) is not ControlNetModel:
+            raise WeightsError(
+                "is a ControlNet of DiffusionSat, which takes images with their metadata, not maps",
+                where=str(self._controlnet.path),
+                fix="choose a stock ControlNet; synrs_data.models.controlnet_folder loads this one in Python",
+            )
         check_base(controlnet, base.unet, self._controlnet.path)
         pipeline = StableDiffusionControlNetPipeline(
             **base.components,

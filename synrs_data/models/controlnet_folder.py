@@ -13,6 +13,9 @@ from synrs_data.models.source import ModelFolder, fetch_files
 _WIDTHS = ("cross_attention_dim", "block_out_channels", "in_channels")
 """What a ControlNet takes over from the UNet that it was copied from."""
 
+_SAT_KEYS = {"conditioning_in_channels", "use_metadata", "num_metadata"}
+"""What the configurations of DiffusionSat's ControlNets have and stock ones have not."""
+
 
 def load_controlnet(model: ModelFolder, *, dtype: Any) -> Any:
     """Load the ControlNet of a folder.
@@ -22,23 +25,36 @@ def load_controlnet(model: ModelFolder, *, dtype: Any) -> Any:
         dtype: torch dtype of the weights.
 
     Returns:
-        A diffusers `ControlNetModel` on the CPU.
+        A diffusers `ControlNetModel` on the CPU; a `SatControlNet` or `SatControlNet3D`, which are some too, if
+        the configuration is of one of DiffusionSat's.
 
     Raises:
         WeightsError: The folder is no ControlNet, weights are missing or truncated, or would be dropped.
     """
-    from diffusers import ControlNetModel
-
     quiet_libraries()
     config = _read_config(model.path)
+    return _load_component(_class_of(config, model.path), model.path, dtype, None)
+
+
+def _class_of(config: dict[str, Any], path: Path) -> Any:
+    """Return the class of a configuration.
+
+    DiffusionSat's class has the name of the stock one, which would drop its metadata and misread its images.
+    """
     name = config.get("_class_name")
-    if name != "ControlNetModel":
-        raise WeightsError(
-            f"is a {name}, not a ControlNetModel",
-            where=str(model.path),
-            fix="name the folder of a ControlNet by `controlnet`, and that of its base by `model`",
-        )
-    return _load_component(ControlNetModel, model.path, dtype, None)
+    if name == "ControlNetModel" and not _SAT_KEYS & config.keys():
+        from diffusers import ControlNetModel
+
+        return ControlNetModel
+    if name in ("ControlNetModel", "ControlNetModel3D"):
+        from synrs_data.models.controlnet_sat import SatControlNet, SatControlNet3D
+
+        return SatControlNet3D if name == "ControlNetModel3D" else SatControlNet
+    raise WeightsError(
+        f"is a {name}, not a ControlNetModel",
+        where=str(path),
+        fix="name the folder of a ControlNet by `controlnet`, and that of its base by `model`",
+    )
 
 
 def check_base(controlnet: Any, unet: Any, path: Path) -> None:

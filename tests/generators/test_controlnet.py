@@ -254,6 +254,16 @@ def test_a_controlnet_that_would_be_loaded_in_part_is_refused(
         loaded(folders | {"controlnet": str(folder)})
 
 
+def test_a_controlnet_of_diffusionsat_is_not_taken_for_a_stock_one(
+    folders: dict[str, str], tmp_path: Path
+) -> None:
+    folder = write_tiny_controlnet(tmp_path / "sat")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_metadata": 7, "use_metadata": False}))
+    with pytest.raises(WeightsError, match="ControlNet of DiffusionSat"):
+        loaded(folders | {"controlnet": str(folder)})
+
+
 def test_what_is_no_controlnet_is_refused(folders: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"no config\.json"):
         loaded(folders | {"controlnet": folders["model"]})
