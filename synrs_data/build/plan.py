@@ -15,6 +15,7 @@ from synrs_data.build.sources import check_sources
 from synrs_data.errors import CaptionError, VerificationError
 from synrs_data.filters.base import Filter
 from synrs_data.fingerprint import generation_fingerprint, selection_fingerprint
+from synrs_data.generators.base import ConditionedGenerator
 from synrs_data.geo import GeoRecord
 from synrs_data.recipe import Recipe, method_options
 from synrs_data.recipe_file import score_columns
@@ -58,6 +59,11 @@ class BuildPlan:
     def columns(self) -> dict[str, str]:
         """Name and meaning of every score column."""
         return score_columns(self.recipe.filters, self.labels)
+
+    @cached_property
+    def starts_from_images(self) -> bool:
+        """Whether samples name what they are derived from."""
+        return isinstance(make("generators", self.recipe.generator), ConditionedGenerator)
 
     @cached_property
     def extra_fields(self) -> tuple[str, ...]:

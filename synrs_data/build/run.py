@@ -197,6 +197,7 @@ def _select_and_pack(
     if (finished := _finished(folder, plan, done, missing)) is not None:
         return finished
     columns = ["key", "shard", "label", *plan.columns]
+    columns += ["derived_from"] if plan.starts_from_images else []
     table = pl.concat([read_table(folder, shard, columns) for shard in made])
     chosen = verdicts(table, plan.recipe.select, plan.labels).select(
         "key", "shard", "label", "reason", "rule", "split"

@@ -23,7 +23,8 @@ def verdicts(table: pl.DataFrame, select: Selection, labels: LabelSet) -> pl.Dat
     """Return the table with the columns `reason`, `rule` and `split`, sorted by key.
 
     Args:
-        table: One row a candidate, with `key`, `label` and the score columns.
+        table: One row a candidate, with `key`, `label` and the score columns; and `derived_from`, if candidates
+            start from images.
         select: The selection part of the recipe.
         labels: The label set.
 
@@ -55,12 +56,15 @@ def verdicts(table: pl.DataFrame, select: Selection, labels: LabelSet) -> pl.Dat
             fix="relax `select.thresholds`: `synrs-data select DIR --set select.thresholds.NAME.min=...`",
         )
     accepted = pl.col("reason") == ""
-    splits = pl.Series("split", [split_of(key, select.splits) for key in table["key"]])
+    # What was made from one real image stays in one split: its images are no independent samples.
+    sources = table["derived_from"] if "derived_from" in table.columns else [""] * table.height
+    groups = [source or key for source, key in zip(sources, table["key"], strict=True)]
+    splits = pl.Series("split", [split_of(group, select.splits) for group in groups])
     return table.with_columns(pl.when(accepted).then(splits).otherwise(pl.lit("")).alias("split"))
 
 
 def split_of(key: str, splits: dict[str, float]) -> str:
-    """Return the split of a sample: a hash of its key on the unit interval, cut by the shares in order.
+    """Return the split of a sample: a hash of its key, or of its source, on the unit interval, cut by the shares.
 
     A sample keeps its split while the shares stay, whatever else is accepted.
     """

@@ -41,19 +41,21 @@ def check_clash(sources: Sequence[Path], evaluation: Path) -> None:
     Raises:
         UserError: One is, or an image cannot be read.
     """
-    contents = [path.read_bytes() for path in sources]
-    digests = {
-        hashlib.sha256(content).digest(): path for content, path in zip(contents, sources, strict=True)
-    }
-    images = (decode(content, str(path)) for content, path in zip(contents, sources, strict=True))
-    hashes = np.array([perceptual_hash(image) for image in images], dtype=np.uint64)
+    digests: dict[bytes, Path] = {}
+    found: list[int] = []
+    for path in sources:
+        content = path.read_bytes()
+        digests[hashlib.sha256(content).digest()] = path
+        found.append(perceptual_hash(decode(content, str(path))))
+    hashes = np.array(found, dtype=np.uint64)
     for name, content in read_contents(evaluation):
         same = digests.get(hashlib.sha256(content).digest())
         if same is not None:
             raise _clash(same, name, "is the same file as")
         own = np.array([perceptual_hash(decode(content, name))], dtype=np.uint64)
         distances = nearest_distance(hashes, own)
-        if len(distances) and (nearest := int(distances.argmin())) >= 0 and distances[nearest] <= NEAR:
+        nearest = int(distances.argmin())
+        if distances[nearest] <= NEAR:
             what = f"looks like (perceptual hashes {distances[nearest]} bits apart)"
             raise _clash(sources[nearest], name, what)
 

@@ -245,3 +245,10 @@ def test_the_card_says_what_images_are_made_from(built: BuildResult) -> None:
     assert "| `control.png` | what the generator started from" in card
     declared = yaml.safe_load(card.split("---\n")[1])["dataset_info"]["features"]
     assert {"name": "control.png", "dtype": "image"} in declared
+
+
+def test_what_was_made_from_one_source_is_in_one_split(built: BuildResult) -> None:
+    table = pl.concat([pl.read_parquet(path) for path in built.folder.metadata.glob("*.parquet")])
+    assert table["derived_from"].n_unique() == 4
+    assert table["split"].n_unique() == 2
+    assert table.group_by("derived_from").agg(pl.col("split").n_unique())["split"].to_list() == [1] * 4
