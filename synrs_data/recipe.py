@@ -105,7 +105,7 @@ class Selection(Model):
     )
     splits: dict[str, float] = Field(
         default_factory=lambda: {"train": 1.0},
-        description="Share of each split; a sample's split is a hash of its key, or of the real image it was made from.",
+        description="Share of each split; a sample's split is a hash of its key, or of the real image behind it.",
     )
     samples_per_shard: int = Field(1000, ge=1, description="Largest number of samples in a packed shard.")
 
