@@ -9,10 +9,12 @@ from synrs_data.vocabulary import load_label_set, load_template_set
 
 SIZES = {
     "aid": 30,
+    "earthsynth": 66,
     "eurosat": 10,
     "fmow": 62,
     "resisc45": 45,
     "satlas-points": 15,
+    "scene": 1,
     "spacenet": 3,
     "texas-housing": 1,
     "ucmerced": 21,
@@ -20,7 +22,7 @@ SIZES = {
 }
 """Numbers of classes as the papers and the code of the data sets state them."""
 
-TEMPLATES = {"clip-eurosat": 3, "clip-resisc45": 18, "he2023-eurosat": 1, "rs-basic": 12}
+TEMPLATES = {"clip-eurosat": 3, "clip-resisc45": 18, "earthsynth": 1, "he2023-eurosat": 1, "rs-basic": 12}
 
 
 def test_every_shipped_label_set_and_template_set_is_listed_here() -> None:

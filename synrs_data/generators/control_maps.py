@@ -81,11 +81,13 @@ class ControlMaps:
     Args:
         root: The folder or tar.
         field: Field of a tar's samples that is the map, such as "mask.png"; None if they have one image alone.
+        by_label: Whether a caption that names no map gets one of the folder named as its label, or any.
     """
 
-    def __init__(self, root: Path, field: str | None = None) -> None:
+    def __init__(self, root: Path, field: str | None = None, *, by_label: bool = False) -> None:
         self._root = root
         self._field = field
+        self._by_label = by_label
 
     @cached_property
     def maps(self) -> dict[str, ControlMap]:
@@ -124,7 +126,7 @@ class ControlMaps:
     def _by_folder(self) -> dict[str, list[str]]:
         folders: dict[str, list[str]] = {}
         for key in self.maps:
-            folders.setdefault(key.partition("/")[0] if "/" in key else "", []).append(key)
+            folders.setdefault(key.rpartition("/")[0], []).append(key)
         return folders
 
     def digest(self) -> str:
@@ -138,14 +140,20 @@ class ControlMaps:
         """Return the map of a request.
 
         It is the one that the caption names, with or without its ending. A caption that names none gets one
-        by the request's seed: of the folder of its label if there is a folder of that name, of all otherwise.
+        by the request's seed.
 
         Raises:
-            UserError: There is no map, or more than one, of the name in the caption.
+            UserError: There is no map, or more than one, of the name in the caption, or none of its label.
         """
         if request.image:
             return self._named(request.image)
-        keys = self._by_folder.get(request.label_name) or list(self.maps)
+        keys = self._by_folder.get(request.label_name, []) if self._by_label else list(self.maps)
+        if not keys:
+            raise UserError(
+                f"has no folder '{request.label_name}' of maps of that label",
+                where=str(self._root),
+                fix="add it, or set `pairing: any` or a captions file with a column 'image'",
+            )
         digest = hashlib.blake2b(f"control/{request.seed}".encode(), digest_size=8).digest()
         return self.maps[keys[int.from_bytes(digest, "big") % len(keys)]]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from PIL import Image as PillowImage
 from pydantic import Field, model_validator
@@ -42,6 +42,10 @@ class ControlNetOptions(DiffusersOptions):
         None,
         pattern=r"^[A-Za-z0-9_.-]+$",
         description='Field of the tars that is the map, such as "mask.png"; null if it is their only image.',
+    )
+    pairing: Literal["any", "label"] = Field(
+        "any",
+        description="Maps of captions that name none: any by seed, or one of the folder named as the label.",
     )
     palette: str | None = path_option(
         None,
@@ -86,7 +90,10 @@ class ControlNet(DiffusersGenerator):
 
     @cached_property
     def _maps(self) -> ControlMaps:
-        return ControlMaps(Path(self._control.maps).expanduser(), self._control.maps_field)
+        control = self._control
+        return ControlMaps(
+            Path(control.maps).expanduser(), control.maps_field, by_label=control.pairing == "label"
+        )
 
     @cached_property
     def _palette(self) -> Palette | None:

@@ -75,11 +75,16 @@ def test_captions_without_an_image_get_maps_by_their_seeds(tmp_path: Path) -> No
     assert min(counts.values()) > 60
 
 
-def test_maps_of_a_folder_of_the_label_go_to_its_captions(tmp_path: Path) -> None:
-    maps = ControlMaps(real_folder(tmp_path / "maps"))
+def test_maps_of_the_folder_of_a_label_go_to_its_captions_if_so_wished(tmp_path: Path) -> None:
+    folder = real_folder(tmp_path / "maps")
+    maps = ControlMaps(folder, by_label=True)
     rivers = {maps.choose(request(seed, label="River")).key for seed in range(40)}
     assert rivers == {f"River/{number}.png" for number in range(4)}
-    assert len({maps.choose(request(seed, label="Sea")).key for seed in range(80)}) == 8
+    assert maps.choose(request(image="Forest/0", label="River")).key == "Forest/0.png"
+    with pytest.raises(UserError, match="has no folder 'Sea'"):
+        maps.choose(request(label="Sea"))
+    anyhow = ControlMaps(folder)
+    assert len({anyhow.choose(request(seed, label="River")).key for seed in range(80)}) == 8
 
 
 def test_maps_of_tars_are_found_by_the_key_of_their_sample(tmp_path: Path) -> None:
