@@ -81,6 +81,14 @@ def test_a_byte_order_mark_of_spreadsheets_is_no_part_of_the_first_column(
     assert book(tmp_path, contents, three_labels, name="a.csv")[0].text == "a river"
 
 
+def test_a_row_may_name_an_image(tmp_path: Path, three_labels: LabelSet) -> None:
+    contents = "caption,label,image\na river,River,maps/12.png\na lake,River,\n"
+    images = [caption.image for caption in book(tmp_path, contents, three_labels, name="captions.csv")]
+    assert images == ["maps/12.png", ""]
+    message = failure(tmp_path, '{"caption": "a river", "label": "River", "image": 12}', three_labels)
+    assert "line 1: the image 12 is no name" in message
+
+
 def test_one_label_serves_a_file_without_labels(tmp_path: Path, three_labels: LabelSet) -> None:
     captions = book(tmp_path, "caption\na\nb\n", three_labels, name="a.csv", label="Residential")
     assert [caption.label for caption in captions] == [2, 2]
