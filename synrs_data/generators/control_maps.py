@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -149,13 +149,26 @@ class ControlMaps:
             return self._named(request.image)
         keys = self._by_folder.get(request.label_name, []) if self._by_label else list(self.maps)
         if not keys:
-            raise UserError(
-                f"has no folder '{request.label_name}' of maps of that label",
-                where=str(self._root),
-                fix="add it, or set `pairing: any` or a captions file with a column 'image'",
-            )
+            raise self._no_maps([request.label_name])
         digest = hashlib.blake2b(f"control/{request.seed}".encode(), digest_size=8).digest()
         return self.maps[keys[int.from_bytes(digest, "big") % len(keys)]]
+
+    def check_labels(self, labels: Sequence[str]) -> None:
+        """Raise if a label has no folder of maps.
+
+        Raises:
+            UserError: It names them.
+        """
+        if missing := [label for label in labels if label not in self._by_folder]:
+            raise self._no_maps(missing)
+
+    def _no_maps(self, labels: Sequence[str]) -> UserError:
+        more = f" and {len(labels) - 3} more" if len(labels) > 3 else ""
+        return UserError(
+            f"has no folder of maps for the label {', '.join(map(repr, labels[:3]))}{more}",
+            where=str(self._root),
+            fix="add it, take a label set without it, or set `pairing: any`",
+        )
 
     def _named(self, name: str) -> ControlMap:
         if name in self.maps:

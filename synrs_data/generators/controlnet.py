@@ -81,6 +81,21 @@ class ControlNet(DiffusersGenerator):
         """The map, at the size of the image."""
         return (CONTROL_FIELD,)
 
+    @property
+    def evaluation(self) -> None:
+        """None: maps are no images of an evaluation."""
+        return
+
+    def sources(self, labels: Sequence[str]) -> list[Path]:
+        """Return no real image, and check before the build that every label has the maps that it needs.
+
+        Raises:
+            UserError: A label has none.
+        """
+        if self._control.pairing == "label":
+            self._maps.check_labels(labels)
+        return []
+
     @cached_property
     def _controlnet(self) -> ModelFolder:
         from synrs_data.models.controlnet_folder import fetch_controlnet

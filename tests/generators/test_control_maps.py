@@ -81,7 +81,7 @@ def test_maps_of_the_folder_of_a_label_go_to_its_captions_if_so_wished(tmp_path:
     rivers = {maps.choose(request(seed, label="River")).key for seed in range(40)}
     assert rivers == {f"River/{number}.png" for number in range(4)}
     assert maps.choose(request(image="Forest/0", label="River")).key == "Forest/0.png"
-    with pytest.raises(UserError, match="has no folder 'Sea'"):
+    with pytest.raises(UserError, match="has no folder of maps for the label 'Sea'"):
         maps.choose(request(label="Sea"))
     anyhow = ControlMaps(folder)
     assert len({anyhow.choose(request(seed, label="River")).key for seed in range(80)}) == 8

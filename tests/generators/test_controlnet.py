@@ -281,6 +281,17 @@ def test_an_unknown_map_stops_before_anything_is_painted(folders: dict[str, str]
         loaded(folders).inputs(request("a forest", 1, "nowhere.png"))
 
 
+def test_labels_without_maps_stop_a_build_before_it_starts(folders: dict[str, str], tmp_path: Path) -> None:
+    from synrs_data.build.sources import check_sources
+
+    write_maps(tmp_path / "maps/dam", count=1)
+    own = folders | {"maps": str(tmp_path / "maps")}
+    check_sources(generator(own, pairing="label"), ["dam"])
+    check_sources(generator(own), ["dam", "road"])
+    with pytest.raises(UserError, match="for the label 'road', 'ship', 'tree' and 1 more"):
+        check_sources(generator(own, pairing="label"), ["dam", "road", "ship", "tree", "van"])
+
+
 def test_control_that_ends_before_it_starts_is_refused(folders: dict[str, str]) -> None:
     with pytest.raises(ValidationError, match="not before it ends"):
         generator(folders, control_guidance_start=0.6, control_guidance_end=0.5)
