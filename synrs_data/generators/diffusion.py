@@ -6,6 +6,7 @@ import inspect
 import logging
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -13,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from synrs_data.errors import RecipeError, WeightsError
 from synrs_data.generators.base import Image
-from synrs_data.models.source import ModelFolder, locate
+from synrs_data.generators.conditioning import conditioning_of, native_size
+from synrs_data.models.source import ModelFolder, fetch_files, locate
 from synrs_data.recipe import path_option
 from synrs_data.sample import GeneratorIdentity, Request
 
@@ -75,7 +77,11 @@ class DiffusersGenerator:
         from synrs_data.models.diffusers_folder import quiet_libraries
 
         quiet_libraries()
-        DiffusionPipeline.download(name, revision=revision, variant=self._options.variant)
+        try:
+            DiffusionPipeline.download(name, revision=revision, variant=self._options.variant)
+        except ValueError:
+            # A model_index.json that names code of its authors: the weights are wanted all the same, the code is not.
+            return fetch_files(["*.safetensors", "*.bin"])(name, revision)
         return snapshot_download(name, revision=revision, allow_patterns=["README.md"])
 
     def digest(self) -> str:
@@ -90,7 +96,12 @@ class DiffusersGenerator:
         pipeline = self._load_pipeline()
         if options.scheduler is not None:
             pipeline.scheduler = _scheduler(options.scheduler, pipeline.scheduler)
+        self._conditioning = conditioning_of(pipeline)
         self._call = _call_options(pipeline, options)
+        if "image" not in inspect.signature(type(pipeline).__call__).parameters:
+            # A pipeline that takes an image has its size from there.
+            self._call |= native_size(self._conditioning, options.width, options.height)
+        _check_channels(pipeline, self._model.path)
         pipeline.set_progress_bar_config(disable=True)
         pipeline.to(device)
         denoiser = next(name for name in ("unet", "transformer") if getattr(pipeline, name, None) is not None)
@@ -127,7 +138,9 @@ class DiffusersGenerator:
         self._tell_of_cuts([request.prompt for request in requests])
         call = self._arguments(requests)
         try:
-            with torch.inference_mode():
+            records = [request.geo for request in requests]
+            unet = getattr(self._pipeline, "unet", None)
+            with torch.inference_mode(), self._conditioning.applied(unet, records):
                 output = self._pipeline(
                     prompt=[request.prompt for request in requests],
                     generator=[torch.Generator("cpu").manual_seed(request.seed) for request in requests],
@@ -176,7 +189,13 @@ class DiffusersGenerator:
             guidance_scale=float(guidance or 0.0),
             negative_prompt=options.negative_prompt,
             license=self._model.license,
-            parameters={"dtype": options.dtype, "batch_size": options.batch_size, "compile": options.compile},
+            parameters={
+                "dtype": options.dtype,
+                "batch_size": options.batch_size,
+                "compile": options.compile,
+                "model_family": self._conditioning.family,
+                "conditioning": list(self._conditioning.fields),
+            },
         )
 
 
@@ -200,6 +219,25 @@ def _scheduler(name: str, current: Any) -> Any:
             f"'generator.scheduler': '{name}' is unknown", fix=suggestion(name, known, what="scheduler")
         )
     return getattr(diffusers, name).from_config(current.config)
+
+
+def _check_channels(pipeline: Any, path: Path) -> None:
+    """Raise if the UNet takes more than noisy latents and nothing in this pipeline gives it the rest.
+
+    diffusers makes a text-to-image pipeline of an inpainting model's parts, which fails at its first step.
+    """
+    config = getattr(getattr(pipeline, "unet", None), "config", {})
+    latents = getattr(getattr(pipeline, "vae", None), "config", {}).get("latent_channels")
+    channels = config.get("in_channels")
+    takes_mask = "mask_image" in inspect.signature(type(pipeline).__call__).parameters
+    if latents is None or channels in (None, latents) or takes_mask:
+        return
+    kind = "an inpainting model" if channels == 2 * latents + 1 else "made for another pipeline"
+    raise WeightsError(
+        f"is {kind}: its UNet takes {channels} channels, the VAE gives {latents}",
+        where=str(path),
+        fix="choose a text-to-image model, or the generator `inpaint` for an inpainting model",
+    )
 
 
 def _call_options(pipeline: Any, options: DiffusersOptions) -> dict[str, Any]:

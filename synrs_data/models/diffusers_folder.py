@@ -7,6 +7,7 @@ in use does not know (DiffusionSat's 28 `metadata_embedding.*`, for example) or 
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import pickle
 import re
@@ -14,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from synrs_data.errors import WeightsError
+from synrs_data.models.families import Family, Layout, detect
 from synrs_data.models.source import ModelFolder
 
 # Buffers that old transformers releases saved and every release recomputes; they are not weights.
 _NOT_WEIGHTS = re.compile(r"(^|\.)(position_ids|embeddings\.position_ids)$")
+_RENAMED = {"CLIPFeatureExtractor": "CLIPImageProcessor"}
+"""Classes that pipelines of 2023 name, and what transformers 5 calls them."""
 _VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "*.model")
 
 
@@ -35,21 +39,29 @@ def load_pipeline(model: ModelFolder, *, dtype: Any, variant: str | None = None)
     Raises:
         WeightsError: The folder is no pipeline, weights are missing or truncated, or would be dropped.
     """
-    from diffusers import AutoPipelineForText2Image, DiffusionPipeline
+    from diffusers import AutoPipelineForText2Image
 
     quiet_libraries()
-    index = _read_index(model.path)
+    layout = detect(model.path)
+    index = _read_index(model.path, layout)
+    ours = layout.family in (Family.DIFFUSIONSAT, Family.TEXT2EARTH)
     components: dict[str, Any] = {}
     for name, entry in index.items():
         if name.startswith("_") or not (isinstance(entry, list) and len(entry) == 2 and entry[0]):
             continue
-        cls = _component_class(entry[0], entry[1], name, model.path)
-        _check_vocabulary(cls, model.path / name)
-        if hasattr(cls, "from_pretrained") and _has_weights(model.path / name):
-            components[name] = _load_component(cls, model.path / name, dtype, variant)
+        folder = layout.unet if name == "unet" and layout.unet is not None else model.path / name
+        if name == "unet" and ours:
+            cls = _unet_class(layout.family)
+        else:
+            cls = _component_class(entry[0], entry[1], name, model.path)
+        _check_vocabulary(cls, folder)
+        if hasattr(cls, "from_pretrained") and _has_weights(folder):
+            components[name] = _load_component(cls, folder, dtype, variant)
+        elif ours:
+            components[name] = _load_settings(cls, folder)
     try:
-        pipeline = DiffusionPipeline.from_pretrained(
-            str(model.path), dtype=dtype, local_files_only=True, **components
+        pipeline = (
+            _assemble(index, layout, components) if ours else _load_stock(model.path, dtype, components)
         )
         if "prompt" not in _call_names(pipeline) or "image" in _call_names(pipeline):
             # A pipeline that edits images or needs no text; its parts may make images from text all the same.
@@ -64,6 +76,65 @@ def load_pipeline(model: ModelFolder, *, dtype: Any, variant: str | None = None)
     return pipeline
 
 
+def _load_stock(path: Path, dtype: Any, components: dict[str, Any]) -> Any:
+    from diffusers import DiffusionPipeline
+
+    return DiffusionPipeline.from_pretrained(str(path), dtype=dtype, local_files_only=True, **components)
+
+
+def _assemble(index: dict[str, Any], layout: Layout, components: dict[str, Any]) -> Any:
+    """Return the pipeline of components that are all loaded.
+
+    Where model_index.json names classes of the authors' own code, `from_pretrained` raises or wants to run it.
+    """
+    import diffusers
+
+    name = index["_class_name"]
+    cls = getattr(diffusers, name, None) if isinstance(name, str) else None
+    if cls is None or not issubclass(cls, diffusers.DiffusionPipeline):
+        cls = (
+            diffusers.StableDiffusionInpaintPipeline
+            if layout.inpainting
+            else diffusers.StableDiffusionPipeline
+        )
+    parameters = inspect.signature(cls.__init__).parameters
+    arguments = {
+        key: value
+        for key, value in index.items()
+        if key in parameters and not key.startswith("_") and not isinstance(value, list)
+    }
+    absent = {key: None for key, value in index.items() if key in parameters and value == [None, None]}
+    for key in ("safety_checker", "feature_extractor"):
+        if key in parameters and key not in components:
+            absent[key] = None
+    if components.get("safety_checker") is None and "requires_safety_checker" in parameters:
+        arguments["requires_safety_checker"] = False
+    known = {key: value for key, value in components.items() if key in parameters}
+    return cls(**absent | arguments | known)
+
+
+def _unet_class(family: Family) -> Any:
+    if family is Family.DIFFUSIONSAT:
+        from synrs_data.models.sat_unet import SatUNet
+
+        return SatUNet
+    from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel
+
+
+def _load_settings(cls: Any, folder: Path) -> Any:
+    """Return a component without weights: a scheduler, tokenizer or image processor."""
+    try:
+        return cls.from_pretrained(str(folder), local_files_only=True)
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+        raise WeightsError(
+            f"diffusers cannot load this component: {_first_line(error)}",
+            where=str(folder),
+            fix="download the model again, whole",
+        ) from error
+
+
 def quiet_libraries() -> None:
     """Keep progress bars and advice of the model libraries out of our own output; their errors still come."""
     import diffusers.utils.logging as diffusers_logging
@@ -74,16 +145,36 @@ def quiet_libraries() -> None:
         logging.disable_progress_bar()
 
 
-def _read_index(path: Path) -> dict[str, Any]:
+_NOT_A_PIPELINE = {
+    Family.CONTROLNET: (
+        "is a ControlNet, no diffusers pipeline: it has no model_index.json",
+        "name it by `controlnet` of the generator `controlnet`, and its base by `model`",
+    ),
+    Family.LORA: (
+        "is a LoRA, no diffusers pipeline: it has no model_index.json",
+        "merge it into its base (load_lora_weights, fuse_lora, save_pretrained of the base's pipeline), "
+        "and name the folder of the result",
+    ),
+    Family.SINGLE_FILE: (
+        "is one file of the original latent-diffusion code ({file}), no diffusers pipeline",
+        "convert it once with diffusers (StableDiffusionPipeline.from_single_file, then save_pretrained), "
+        "and name the folder of the result",
+    ),
+    Family.UNKNOWN: (
+        "is no diffusers pipeline: it has no model_index.json",
+        "give the folder of a whole pipeline, not of one of its components",
+    ),
+}
+
+
+def _read_index(path: Path, layout: Layout) -> dict[str, Any]:
     file = path / "model_index.json"
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise WeightsError(
-            "is no diffusers pipeline: it has no model_index.json",
-            where=str(path),
-            fix="give the folder of a whole pipeline, not of one of its components",
-        ) from error
+        what, fix = _NOT_A_PIPELINE[layout.family]
+        name = "" if layout.file is None else layout.file.name
+        raise WeightsError(what.format(file=name), where=str(path), fix=fix) from error
     except (OSError, ValueError) as error:
         raise WeightsError(
             f"cannot be read: {_first_line(error)}", where=str(file), fix="download the model again"
@@ -94,6 +185,7 @@ def _read_index(path: Path) -> dict[str, Any]:
 
 
 def _component_class(library: str, name: str, component: str, path: Path) -> Any:
+    name = _RENAMED.get(name, name) if isinstance(name, str) else name
     try:
         module = importlib.import_module(
             library if library in ("diffusers", "transformers") else f"diffusers.{library}"
@@ -195,8 +287,6 @@ def _refuse_partial(cls: Any, folder: Path, report: dict[str, Any]) -> None:
 
 
 def _call_names(pipeline: Any) -> set[str]:
-    import inspect
-
     return set(inspect.signature(type(pipeline).__call__).parameters)
 
 
