@@ -108,7 +108,9 @@ def diffusion(
         dist.init_process_group("gloo")
     train, _ = tuning_split(data)
     vocabulary = Vocabulary()
-    latents = cache_latents(load_autoencoder(work / "joint.pt").to(device), train, work, rank * len(KINDS) // ranks)
+    latents = cache_latents(
+        load_autoencoder(work / "joint.pt").to(device), train, work, rank * len(KINDS) // ranks
+    )
     looks = [vocabulary.measure(image) for image in train.images]
     train_diffusion(
         TrainingSet(latents, train.labels, looks), _tokenizer(work), work=work, minutes=minutes, seed=seed,
