@@ -25,6 +25,7 @@ BUILTIN: dict[Kind, dict[str, str]] = {
         "real-guidance": "synrs_data.generators.real_guidance:RealGuidance",
         "inpaint": "synrs_data.generators.inpaint:Inpaint",
         "controlnet": "synrs_data.generators.controlnet:ControlNet",
+        "diffusionsat-controlnet": "synrs_data.generators.controlnet_diffusionsat:DiffusionSatControlNet",
     },
     "captions": {
         "class-template": "synrs_data.captions.class_template:ClassTemplate",

@@ -57,6 +57,15 @@ def _class_of(config: dict[str, Any], path: Path) -> Any:
     )
 
 
+def reads_dates(model: ModelFolder) -> bool:
+    """Return whether a ControlNet reads images of several dates, without loading it.
+
+    Raises:
+        WeightsError: The folder is no ControlNet.
+    """
+    return _read_config(model.path).get("_class_name") == "ControlNetModel3D"
+
+
 def check_base(controlnet: Any, unet: Any, path: Path) -> None:
     """Raise if a ControlNet was made for another kind of base than this UNet.
 
