@@ -149,3 +149,29 @@ def native_size(conditioning: Conditioning, width: int | None, height: int | Non
         )
     sides = {name: value or default for name, value in given.items()}
     return {name: value for name, value in sides.items() if value}
+
+
+def image_size(pipeline: Any, width: int | None, height: int | None) -> tuple[int, int]:
+    """Return the width and height of images, for generators that bring an image of that size to the pipeline.
+
+    The rule of `native_size`; what that leaves open is the size that the pipeline's configuration names.
+
+    Raises:
+        RecipeError: Nothing says it.
+    """
+    sides = native_size(conditioning_of(pipeline), width, height)
+    if len(sides) == 2:
+        return sides["width"], sides["height"]
+    denoiser = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
+    sample = getattr(pipeline, "default_sample_size", None) or getattr(
+        getattr(denoiser, "config", None), "sample_size", None
+    )
+    if sample is None:
+        raise RecipeError(
+            f"{type(pipeline).__name__} does not say which size it was trained on",
+            where="generator",
+            fix="set `width` and `height`",
+        )
+    rows, columns = (sample, sample) if isinstance(sample, int) else sample
+    scale = pipeline.vae_scale_factor
+    return width or columns * scale, height or rows * scale

@@ -13,6 +13,7 @@ from PIL import Image as PillowImage
 from pydantic import Field, model_validator
 
 from synrs_data.errors import RecipeError, WeightsError
+from synrs_data.generators.conditioning import image_size
 from synrs_data.generators.control_maps import ControlMap, ControlMaps, Resample, png, prepare_map
 from synrs_data.generators.diffusion import DiffusersGenerator, DiffusersOptions
 from synrs_data.generators.palettes import Palette, load_palette
@@ -170,7 +171,7 @@ class ControlNet(DiffusersGenerator):
             controlnet=controlnet,
             requires_safety_checker=base.config.requires_safety_checker,
         )
-        self._size = _size_of(pipeline, self._control)
+        self._size = image_size(pipeline, self._control.width, self._control.height)
         return pipeline
 
     def _arguments(self, requests: Sequence[Request]) -> dict[str, Any]:
@@ -197,17 +198,3 @@ class ControlNet(DiffusersGenerator):
             "resample": self._resample,
         }
         return replace(identity, parameters=identity.parameters | own)
-
-
-def _size_of(pipeline: Any, options: ControlNetOptions) -> tuple[int, int]:
-    """Return width and height of images: the recipe's, or those that the UNet was trained on."""
-    sample = pipeline.unet.config.sample_size
-    if sample is None and (options.width is None or options.height is None):
-        raise RecipeError(
-            "the model does not say which size it was trained on",
-            where="generator",
-            fix="set `width` and `height`",
-        )
-    height, width = (sample, sample) if sample is None or isinstance(sample, int) else sample
-    scale = pipeline.vae_scale_factor
-    return options.width or width * scale, options.height or height * scale

@@ -16,6 +16,7 @@ from PIL import ImageOps
 from pydantic import Field
 
 from synrs_data.errors import RecipeError, UserError
+from synrs_data.generators.conditioning import image_size
 from synrs_data.generators.diffusion import DiffusersGenerator, DiffusersOptions
 from synrs_data.real_images import LabelledFolder, RealImage
 from synrs_data.recipe import path_option
@@ -109,7 +110,7 @@ class FromReal(DiffusersGenerator):
                 where="generator",
                 fix="choose another model",
             ) from error
-        self._size = _size_of(pipeline, self._real)
+        self._size = image_size(pipeline, self._real.width, self._real.height)
         return pipeline
 
     def _task(self, pipeline: Any) -> Task:
@@ -142,29 +143,6 @@ def draw(what: str, request: Request, count: int) -> int:
     """Return a number below `count` that is a hash of the request's seed, another for each `what`."""
     digest = hashlib.blake2b(f"{what}/{request.seed}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") % count
-
-
-def _size_of(pipeline: Any, options: FromRealOptions) -> Size:
-    """Return the width and height of images: the recipe's, or those that the model was trained on.
-
-    Raises:
-        RecipeError: The model does not say.
-    """
-    if options.width is not None and options.height is not None:
-        return options.width, options.height
-    denoiser = getattr(pipeline, "unet", None) or getattr(pipeline, "transformer", None)
-    sample = getattr(pipeline, "default_sample_size", None) or getattr(
-        getattr(denoiser, "config", None), "sample_size", None
-    )
-    if sample is None:
-        raise RecipeError(
-            f"{type(pipeline).__name__} does not say which size it was trained on",
-            where="generator",
-            fix="set `width` and `height`",
-        )
-    height, width = (sample, sample) if isinstance(sample, int) else sample
-    scale = pipeline.vae_scale_factor
-    return options.width or width * scale, options.height or height * scale
 
 
 @lru_cache(maxsize=128)

@@ -22,6 +22,7 @@ from synrs_data.geo import GeoRecord
 from synrs_data.sample import Request
 from tests.real_folder import paint
 from tests.tiny_controlnet import write_maps, write_mask, write_tiny_controlnet
+from tests.tiny_families import write_sat_pipeline, write_text2earth_pipeline
 
 STEPS = 3
 
@@ -189,6 +190,20 @@ def test_the_identity_says_what_controlled(folders: dict[str, str], controlnet: 
     assert len(identity.parameters["controlnet_sha256"]) == 64
     assert identity.parameters["controlnet_conditioning_scale"] == 0.8
     assert identity.parameters["resample"] == "bicubic"
+
+
+def test_a_text2earth_base_has_its_training_size_and_a_diffusionsat_base_needs_one(
+    folders: dict[str, str], tmp_path: Path
+) -> None:
+    base = write_text2earth_pipeline(Path(folders["model"]), tmp_path / "earth")
+    made = loaded(folders | {"model": str(base)})
+    kept = Image.open(io.BytesIO(made.inputs(REQUESTS[0]).fields["control.png"]))
+    assert kept.size == (256, 256)
+    base = write_sat_pipeline(Path(folders["model"]), tmp_path / "sat")
+    with pytest.raises(RecipeError, match="do not say which size"):
+        loaded(folders | {"model": str(base)})
+    made = loaded(folders | {"model": str(base)}, width=24, height=16)
+    assert made.generate(REQUESTS[:1])[0].shape == (16, 24, 3)
 
 
 def test_maps_get_the_size_of_the_image(folders: dict[str, str], tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from synrs_data.real_images import LabelledFolder
 from synrs_data.resources import embedded_models, shipped
 from synrs_data.sample import Request
 from tests.real_folder import paint, real_folder
+from tests.tiny_families import write_sat_pipeline, write_text2earth_pipeline
 
 
 def options(folder: Path, sources: Path, **changes: Any) -> RealGuidanceOptions:
@@ -133,6 +134,27 @@ def test_the_size_of_the_recipe_is_kept(tiny_pipeline: Path, sources: Path) -> N
     made = RealGuidance(options(tiny_pipeline, sources, width=24, height=8))
     made.load("cpu")
     assert [image.shape for image in made.generate(REQUESTS)] == [(8, 24, 3)] * 3
+
+
+def test_text2earth_paints_its_training_size_unless_the_recipe_says_another(
+    tiny_pipeline: Path, sources: Path, tmp_path: Path
+) -> None:
+    folder = write_text2earth_pipeline(tiny_pipeline, tmp_path / "model")
+    for sides, size in (({}, (256, 256)), ({"width": 24, "height": 8}, (24, 8))):
+        made = RealGuidance(options(folder, sources, **sides))
+        made.load("cpu")
+        source = Image.open(io.BytesIO(made.inputs(REQUESTS[0]).fields["source.jpg"]))
+        assert source.size == size
+
+
+def test_diffusionsat_needs_a_size_in_the_recipe(tiny_pipeline: Path, sources: Path, tmp_path: Path) -> None:
+    folder = write_sat_pipeline(tiny_pipeline, tmp_path / "model")
+    for sides in ({}, {"width": 16}):
+        with pytest.raises(RecipeError, match="do not say which size"):
+            RealGuidance(options(folder, sources, **sides)).load("cpu")
+    made = RealGuidance(options(folder, sources, width=16, height=16))
+    made.load("cpu")
+    assert [image.shape for image in made.generate(REQUESTS[:1])] == [(16, 16, 3)]
 
 
 @pytest.mark.parametrize(("rule", "column"), [("center-crop", 1), ("stretch", 0)])
