@@ -76,6 +76,11 @@ class ModelFolder:
         return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
+def has_weights(folder: Path) -> bool:
+    """Say whether a folder, or one below it, holds a file of weights; False if there is no such folder."""
+    return any(path.suffix in _WEIGHTS and path.is_file() for path in folder.rglob("*"))
+
+
 Fetch = Callable[[str, str | None], str]
 """Brings a Hub id at a revision into the Hub's cache and returns its folder there."""
 

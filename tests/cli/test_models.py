@@ -1,0 +1,60 @@
+"""`models list`: every model with the way to it, and what is in the working folder."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from synrs_data.cli import app
+from synrs_data.models.published import published_models
+
+
+@pytest.fixture(autouse=True)
+def folder_without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: Any) -> None:
+        raise AssertionError(f"the network was asked: {args}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.chdir(tmp_path)
+
+
+def shown(*arguments: str) -> str:
+    done = CliRunner().invoke(app, ["models", "list", *arguments])
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def put(tmp_path: Path) -> None:
+    folder = tmp_path / "models/lcybuaa/Text2Earth/unet"
+    folder.mkdir(parents=True)
+    (folder / "diffusion_pytorch_model.safetensors").write_bytes(b"weights")
+
+
+def test_the_list_names_each_model_with_the_way_to_it() -> None:
+    text = shown()
+    for model in published_models():
+        for fact in (model.name, model.licence, model.get, model.path, *model.recipes):
+            assert fact in text
+    assert text.count("not supported") == 3
+    assert "here   " not in text
+
+
+def test_a_model_in_the_folder_is_marked_as_here(tmp_path: Path) -> None:
+    put(tmp_path)
+    here = [line.split() for line in shown().splitlines() if line.startswith("here")]
+    assert [words[:2] for words in here] == [["here", "Text2Earth"]]
+
+
+def test_json_is_one_object_with_all_of_it(tmp_path: Path) -> None:
+    put(tmp_path)
+    models = {model["name"]: model for model in json.loads(shown("--json"))["models"]}
+    assert len(models) == len(published_models())
+    assert [name for name, model in models.items() if model["here"]] == ["Text2Earth"]
+    crs = models["CRS-Diff"]
+    assert (crs["supported"], crs["size"], crs["path"]) == (False, "unknown", "models/Sonettoo/CRS-Diff")
+    assert models["DiffusionSat 256"]["zenodo"] == 13756199
