@@ -163,7 +163,7 @@ class ControlNet(DiffusersGenerator):
             raise WeightsError(
                 "is a ControlNet of DiffusionSat, which takes images with their metadata, not maps",
                 where=str(self._controlnet.path),
-                fix="choose a stock ControlNet; synrs_data.models.controlnet_folder loads this one in Python",
+                fix="use the generator `diffusionsat-controlnet` for it, or choose a stock ControlNet",
             )
         check_base(controlnet, base.unet, self._controlnet.path)
         pipeline = StableDiffusionControlNetPipeline(
