@@ -123,7 +123,7 @@ below and in `docs/embedded-models.md`.
   weights averaged (0.999). One caption in ten was empty, for classifier-free guidance.
 - Runs:
 {NEWLINE.join(runs)}
-- Device: {machine(device)}; two processes at most, other work beside them.
+- Device: {machine(device).removesuffix(", fp32")}; two processes at most, other work beside them.
 - {versions()}.{told}
 - Commands: see the head of `scripts/train_eurosat_tiny.py`.""",
     )

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from synrs_data.errors import RecipeError, UserError, WeightsError
 from synrs_data.generators.base import Image
-from synrs_data.generators.conditioning import DIFFUSIONSAT, rows_of_batch
+from synrs_data.generators.conditioning import DIFFUSIONSAT, image_size, rows_of_batch
 from synrs_data.generators.diffusion import DiffusersGenerator, DiffusersOptions
 from synrs_data.generators.image_stacks import BANDS, ImageStacks, read_image
 from synrs_data.generators.metadata import diffusionsat_numbers
@@ -153,12 +153,6 @@ class DiffusionSatControlNet(DiffusersGenerator):
         from synrs_data.models.controlnet_sat import SatControlNet, SatControlNet3D
 
         control = self._control
-        if control.width is None or control.height is None:
-            raise RecipeError(
-                "DiffusionSat's checkpoints do not say which size they were trained with",
-                where="generator",
-                fix="set `width` and `height` to that of the checkpoint, 512 or 256",
-            )
         base = super()._load_pipeline()
         if type(base) is not StableDiffusionPipeline:
             raise RecipeError(
@@ -166,6 +160,7 @@ class DiffusionSatControlNet(DiffusersGenerator):
                 where="'generator.model'",
                 fix="name a pipeline of DiffusionSat",
             )
+        self._size = width, height = image_size(base, control.width, control.height)
         net = load_controlnet(self._controlnet, dtype=getattr(torch, self._options.dtype))
         if not isinstance(net, SatControlNet):
             raise WeightsError(
@@ -177,8 +172,7 @@ class DiffusionSatControlNet(DiffusersGenerator):
         self._dates = isinstance(net, SatControlNet3D)
         self._channels = net.config.conditioning_in_channels
         scale = 1 if self._dates else net.config.conditioning_scale
-        self._size = control.width, control.height
-        self._shown_size = int(control.width // scale), int(control.height // scale)
+        self._shown_size = int(width // scale), int(height // scale)
         return StableDiffusionControlNetPipeline(
             **base.components,
             controlnet=net,
