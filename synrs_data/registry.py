@@ -1,8 +1,8 @@
-"""Methods by name: generators, caption strategies and filters, ours and those of installed plugins.
+"""Methods by name: generators, caption strategies, degradations and filters, ours and those of installed plugins.
 
 A name maps to `module:attribute` and is imported when it is used, so that listing or checking a recipe
 imports no torch. Third parties register by the entry-point groups `synrs_data.generators`,
-`synrs_data.captions` and `synrs_data.filters`; a plugin cannot take one of our names.
+`synrs_data.captions`, `synrs_data.degradations` and `synrs_data.filters`; a plugin cannot take one of our names.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from synrs_data.errors import MissingExtraError, RecipeError
 from synrs_data.resources import suggestion
 
-Kind = Literal["generators", "captions", "filters"]
+Kind = Literal["generators", "captions", "degradations", "filters"]
 
 BUILTIN: dict[Kind, dict[str, str]] = {
     "generators": {
@@ -26,12 +26,22 @@ BUILTIN: dict[Kind, dict[str, str]] = {
         "inpaint": "synrs_data.generators.inpaint:Inpaint",
         "controlnet": "synrs_data.generators.controlnet:ControlNet",
         "diffusionsat-controlnet": "synrs_data.generators.controlnet_diffusionsat:DiffusionSatControlNet",
+        "real-images": "synrs_data.generators.real_images:RealImages",
+        "diffusers-upscale": "synrs_data.generators.diffusers_upscale:DiffusersUpscale",
+        "spandrel-upscale": "synrs_data.generators.spandrel_upscale:SpandrelUpscale",
     },
     "captions": {
         "class-template": "synrs_data.captions.class_template:ClassTemplate",
         "language-enhancement": "synrs_data.captions.language_enhancement:LanguageEnhancement",
         "from-file": "synrs_data.captions.from_file:FromFile",
         "diffusionsat": "synrs_data.captions.diffusionsat:DiffusionSat",
+    },
+    "degradations": {
+        "bicubic": "synrs_data.degradations.downsample:Bicubic",
+        "area": "synrs_data.degradations.downsample:Area",
+        "real-esrgan": "synrs_data.degradations.real_esrgan:RealEsrgan",
+        "sensor": "synrs_data.degradations.sensor:Sensor",
+        "opensr-degradation": "synrs_data.degradations.opensr:OpenSr",
     },
     "filters": {
         "clip-agreement": "synrs_data.filters.clip_agreement:ClipAgreement",
@@ -40,6 +50,9 @@ BUILTIN: dict[Kind, dict[str, str]] = {
         "near-duplicate": "synrs_data.filters.near_duplicate:NearDuplicate",
         "leak": "synrs_data.filters.leak:Leak",
         "real-filter": "synrs_data.filters.real_filter:RealFilter",
+        "pair-agreement": "synrs_data.filters.pair_agreement:PairAgreement",
+        "sharpness": "synrs_data.filters.sharpness:Sharpness",
+        "blockiness": "synrs_data.filters.blockiness:Blockiness",
     },
 }
 

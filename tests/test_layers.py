@@ -31,7 +31,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "vocabulary",
     ),
     ("models", "shards"),
-    ("generators", "captions", "filters", "report"),
+    ("generators", "captions", "degradations", "filters", "report"),
     ("build",),
     ("hub", "evaluate"),
     ("inventory", "cli", "__main__"),

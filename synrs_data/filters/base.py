@@ -27,12 +27,19 @@ class Batch:
         captions: One caption an image.
         labels: One label index an image.
         device: Where encoders run.
+        lr: The low-resolution partner of each image, (height / scale, width / scale, 3) of 0 to 255; empty
+            unless the recipe makes pairs.
+        scale: How many pixels of an image one pixel of its partner covers along a side.
+        degradations: What was drawn for each pair, see `degradations.base.Parameters`; empty without pairs.
     """
 
     images: Sequence[NDArray[np.uint8]]
     captions: Sequence[str]
     labels: Sequence[int]
     device: str
+    lr: Sequence[NDArray[np.uint8]] = ()
+    scale: int = 1
+    degradations: Sequence[Mapping[str, Any]] = ()
     _features: dict[tuple[str, str], Features] = field(default_factory=dict)
 
     def features(self, model: str, weights: str) -> Features:
@@ -48,6 +55,8 @@ class Filter(Protocol):
     Options: ClassVar[type[BaseModel]]
     columns: Mapping[str, str]
     """Name and meaning of every column, in order."""
+    needs_pairs: ClassVar[bool]
+    """Whether it scores pairs of images alone; a filter that does not say so scores any image."""
 
     def __init__(self, options: Any, labels: LabelSet) -> None: ...
 
