@@ -33,6 +33,8 @@ def generation_fingerprint(recipe: Recipe, digests: dict[str, str]) -> str:
         ("captions", values["captions"]),
         ("generators", values["generator"]),
     ]
+    if values["degradation"] is not None:
+        methods.append(("degradations", values["degradation"]))
     methods += [("filters", spec) for spec in values["filters"]]
     for kind, spec in methods:
         for name in path_options(lookup(kind, spec["method"]).Options):

@@ -122,6 +122,9 @@ class Selection(Model):
         return splits
 
 
+_DEFAULTS_OF_PAIRS = {"labels": "scene", "captions": {"method": "none"}, "image": {"format": "png"}}
+
+
 class Recipe(Model):
     """One dataset: what is generated, how it is scored, what is packed."""
 
@@ -129,19 +132,46 @@ class Recipe(Model):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,95}$")] = Field(description="Short name.")
     title: str = Field("", description="Name for people.")
     description: str = Field("", description="What the dataset is for.")
-    task: Literal["scene-caption"] = Field("scene-caption", description="Which fields a sample has.")
+    task: Literal["scene-caption", "lr-hr"] = Field("scene-caption", description="Which fields a sample has.")
     license: str = Field(description="Licence of the samples, as a Hugging Face licence id.")
     seed: int = Field(0, ge=0, lt=2**63, description="The only source of randomness.")
-    labels: str = Field(description="Label set: the name of a shipped one or a path.")
+    labels: str = Field(
+        description="Label set: the name of a shipped one or a path. Pairs need none: `scene` has one label."
+    )
     candidates: int = Field(ge=1, lt=10**9, description="How many images are generated.")
     shard_size: int = Field(
         256, ge=1, description="Candidates in one generated shard, the unit of work and resume."
     )
-    captions: MethodSpec = Field(description="Caption strategy and its options.")
-    generator: MethodSpec = Field(description="Generator and its options.")
+    captions: MethodSpec = Field(
+        description="Caption strategy and its options. Pairs need none: `none` gives empty captions."
+    )
+    generator: MethodSpec = Field(
+        description="Generator and its options; of pairs, what gives the high-resolution images."
+    )
+    degradation: MethodSpec | None = Field(
+        None, description="How low-resolution images are made of high-resolution ones; for `lr-hr` alone."
+    )
     filters: tuple[MethodSpec, ...] = Field((), description="Scores computed for every candidate.")
     image: ImageFormat = Field(default_factory=lambda: ImageFormat(), description="How images are encoded.")
     select: Selection = Field(default_factory=lambda: Selection(), description="The selection part.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pairs_need_no_captions(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("task") == "lr-hr":
+            return _DEFAULTS_OF_PAIRS | values
+        return values
+
+    @model_validator(mode="after")
+    def _fits_its_task(self) -> Recipe:
+        if self.task == "lr-hr":
+            if self.degradation is None:
+                raise ValueError("'task: lr-hr' needs a 'degradation'")
+            if self.image.format != "png":
+                raise ValueError("'task: lr-hr' keeps pixels as they are: 'image.format' is png")
+        elif self.degradation is not None:
+            raise ValueError("'degradation' makes pairs: it needs 'task: lr-hr'")
+        return self
 
     def generation_part(self) -> dict[str, Any]:
         """Return all that decides the candidates, as plain values."""

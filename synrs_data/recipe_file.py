@@ -25,8 +25,9 @@ from synrs_data.vocabulary import NOT_YAML, LabelSet, explain, load_label_set, p
 
 DEFAULT_NEAR_DUPLICATE_DISTANCE = 4
 _PROVENANCE_COLUMNS = "key shard label label_name caption caption_source seed geo width height derived_from"
+_PAIR_COLUMNS = "degradation_parameters"
 _PACKING_COLUMNS = "offset length sha256 file split reason rule"
-RESERVED_COLUMNS = frozenset(f"{_PROVENANCE_COLUMNS} {_PACKING_COLUMNS}".split())
+RESERVED_COLUMNS = frozenset(f"{_PROVENANCE_COLUMNS} {_PAIR_COLUMNS} {_PACKING_COLUMNS}".split())
 """Columns of a build's tables that are no scores."""
 
 
@@ -76,11 +77,17 @@ def complete(values: dict[str, Any], *, folder: Path, where: str) -> Recipe:
         raise RecipeError(
             f"filters appear twice: {', '.join(sorted(repeated))}", where=where, fix="keep one of each"
         )
+    if recipe.task != "lr-hr":
+        _refuse_pair_filters(filters, where)
+    degradation = recipe.degradation
+    if degradation is not None:
+        degradation = _complete_method("degradations", degradation, folder, where, "degradation")
     return recipe.model_copy(
         update={
             "labels": labels,
             "captions": _complete_method("captions", recipe.captions, folder, where, "captions"),
             "generator": _complete_method("generators", recipe.generator, folder, where, "generator"),
+            "degradation": degradation,
             "filters": tuple(filters),
             "select": _complete_selection(recipe.select, filters, load_label_set(labels), where),
         }
@@ -161,6 +168,16 @@ def _complete_method(kind: Kind, spec: MethodSpec, folder: Path, where: str, key
             fix=f"`synrs-data list {kind}` shows the options",
         ) from error
     return MethodSpec(method=spec.method, **checked.model_dump(mode="json"))
+
+
+def _refuse_pair_filters(filters: list[MethodSpec], where: str) -> None:
+    for spec in filters:
+        if getattr(lookup("filters", spec.method), "needs_pairs", False):
+            raise RecipeError(
+                f"the filter '{spec.method}' compares low- and high-resolution images, and this recipe makes none",
+                where=where,
+                fix="take it out, or set `task: lr-hr` and a `degradation`",
+            )
 
 
 def _complete_selection(

@@ -35,6 +35,7 @@ BUILTIN: dict[Kind, dict[str, str]] = {
         "language-enhancement": "synrs_data.captions.language_enhancement:LanguageEnhancement",
         "from-file": "synrs_data.captions.from_file:FromFile",
         "diffusionsat": "synrs_data.captions.diffusionsat:DiffusionSat",
+        "none": "synrs_data.captions.none:NoCaptions",
     },
     "degradations": {
         "bicubic": "synrs_data.degradations.downsample:Bicubic",

@@ -16,6 +16,12 @@ COMPOSITE_ALGORITHMIC_MEDIA = (
 )
 """IPTC's term for media that a trained model made together with other media, such as a real image."""
 
+DIGITAL_CAPTURE = "http://cv.iptc.org/newscodes/digitalsourcetype/digitalCapture"
+"""IPTC's term for what a sensor took."""
+
+ALGORITHMICALLY_ENHANCED = "http://cv.iptc.org/newscodes/digitalsourcetype/algorithmicallyEnhanced"
+"""IPTC's term for a capture that an algorithm without training changed, such as a degraded copy."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caption:
@@ -47,6 +53,7 @@ class Request:
         geo: Geo-metadata, for generators that take it.
         image: Name of the image that a captions file pairs with the caption; empty for none.
         label_name: Name of the label in the recipe's label set.
+        index: Number of the candidate in the whole build, for generators that take images in turn.
     """
 
     prompt: str
@@ -55,6 +62,7 @@ class Request:
     geo: GeoRecord
     image: str = ""
     label_name: str = ""
+    index: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +95,7 @@ class GeneratorIdentity:
         negative_prompt: What every image was to avoid; empty for nothing.
         license: Licence of the weights as its card states it, "unknown" where it states none.
         parameters: What else shaped the image, by name.
+        synthetic: Whether a model made the images; False for crops of real ones.
     """
 
     model: str
@@ -99,11 +108,18 @@ class GeneratorIdentity:
     negative_prompt: str
     license: str
     parameters: dict[str, Any]
+    synthetic: bool = True
 
 
 def sample_key(index: int) -> str:
     """Return the key of candidate `index`: digits only, because a key ends at its first dot."""
     return f"{index:09d}"
+
+
+def degradation_seed(seed: int) -> int:
+    """Return the seed of a sample's degradation: other draws than those of its image's noise."""
+    digest = hashlib.blake2b(f"degradation/{seed}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
 
 
 def sample_seed(recipe_seed: int, shard: int, index: int) -> int:

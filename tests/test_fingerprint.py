@@ -43,10 +43,27 @@ def test_each_key_of_the_generation_part_changes_its_fingerprint(tmp_path: Path,
 
 def test_every_field_of_a_recipe_is_either_excluded_or_in_the_fingerprint() -> None:
     tested = {re.split(r"[.=]", change)[0] for change in GENERATION_CHANGES}
-    # Both have one value alone so far.
-    constant = {"version", "task"}
+    constant = {"version"}
+    tested |= {"task", "degradation"}  # test_the_degradation_of_pairs_changes_their_fingerprint
     excluded = {"title", "description", "labels", "select"}
     assert set(Recipe.model_fields) == tested | constant | excluded
+
+
+PAIRS = """
+name: pairs
+license: mit
+task: lr-hr
+candidates: 4
+generator: {method: paint}
+degradation: {method: bicubic, scale: 4}
+"""
+
+
+@pytest.mark.parametrize("change", ["degradation.scale=2", "degradation={method: area}"])
+def test_the_degradation_of_pairs_changes_their_fingerprint(tmp_path: Path, change: str) -> None:
+    before, after = load(tmp_path, PAIRS), load(tmp_path, PAIRS, change)
+    assert before.task == "lr-hr"
+    assert generation_fingerprint(before, {}) != generation_fingerprint(after, {})
 
 
 @pytest.mark.parametrize(

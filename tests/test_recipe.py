@@ -66,7 +66,9 @@ def test_a_recipe_is_loaded_by_path_and_by_shipped_name(tmp_path: Path) -> None:
         ("select.thresholds.ruler_men={min: 1}", "did you mean 'ruler_mean'?"),
         ("select.rank_by=quality_entrpy", "did you mean 'quality_entropy'?"),
         ("version=2", "'version'"),
-        ("task=lr-hr", "'task'"),
+        ("task=lr-hi", "'task'"),
+        ("task=lr-hr", "needs a 'degradation'"),
+        ("degradation={method: area}", "needs 'task: lr-hr'"),
     ],
 )
 def test_an_unknown_name_is_named_with_the_nearest_known(tmp_path: Path, change: str, expected: str) -> None:

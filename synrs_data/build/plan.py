@@ -94,6 +94,7 @@ class BuildPlan:
             geo=caption.geo,
             image=caption.image,
             label_name=self.labels.names[caption.label],
+            index=index,
         )
 
     def batches(self, shard: int, size: int) -> Iterator[range]:
@@ -118,6 +119,10 @@ def digests_of(recipe: Recipe) -> dict[str, str]:
         generator = make("generators", recipe.generator)
         found["generator"] = str(generator.digest())
         check_sources(generator, labels.names)
+    if recipe.degradation is not None:
+        with calling("degradations", recipe.degradation.method):
+            if digest := make("degradations", recipe.degradation).digest():
+                found["degradation"] = str(digest)
     for spec, scorer in zip(recipe.filters, make_filters(recipe, labels), strict=True):
         with calling("filters", spec.method):
             if digest := scorer.digest():

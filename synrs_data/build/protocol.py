@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synrs_data.captions.cleaning import MAX_CHARACTERS
+from synrs_data.degradations.base import Degradation, Parameters
 from synrs_data.errors import MethodError, SynrsError
 from synrs_data.filters.base import Scores
 from synrs_data.generators.base import ConditionedGenerator
@@ -150,7 +151,7 @@ def check_inputs(inputs: Any, extra_fields: tuple[str, ...], name: str) -> Input
     return inputs
 
 
-def check_images(images: Any, count: int, name: str) -> list[NDArray[np.uint8]]:
+def check_images(images: Any, count: int, name: str, kind: Kind = "generators") -> list[NDArray[np.uint8]]:
     """Return the images of a batch.
 
     Raises:
@@ -158,17 +159,60 @@ def check_images(images: Any, count: int, name: str) -> list[NDArray[np.uint8]]:
     """
     if not isinstance(images, Sequence | np.ndarray) or len(images) != count:
         found = f"{len(images)} images" if hasattr(images, "__len__") else type(images).__name__
-        raise MethodError("generators", name, f"gives {found} for {count} requests")
+        raise MethodError(kind, name, f"gives {found} for {count} requests")
     for image in images:
         if not isinstance(image, np.ndarray):
-            raise MethodError("generators", name, f"gives {type(image).__name__}, not a NumPy array")
+            raise MethodError(kind, name, f"gives {type(image).__name__}, not a NumPy array")
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise MethodError(
-                "generators",
+                kind,
                 name,
                 f"gives an image of {image.dtype} {image.shape}, not of uint8 (height, width, 3)",
             )
     return list(images)
+
+
+def check_scale(degradation: Degradation, name: str) -> int:
+    """Return the scale of a degradation.
+
+    Raises:
+        MethodError: It is no whole number above 0.
+    """
+    scale = degradation.scale
+    if type(scale) is not int or scale < 1:
+        raise MethodError("degradations", name, f"has the scale {scale!r}, which is no number from 1")
+    return scale
+
+
+def check_parameters(drawn: Any, name: str) -> Parameters:
+    """Return what a degradation drew for one image.
+
+    Raises:
+        MethodError: It is no flat object of texts, truth values and finite numbers.
+    """
+    if not isinstance(drawn, Mapping):
+        raise MethodError("degradations", name, f"draws {type(drawn).__name__}, not a mapping")
+    for key, value in drawn.items():
+        plain = isinstance(key, str) and type(value) in (str, int, float, bool)
+        if not plain or (isinstance(value, float) and not math.isfinite(value)):
+            raise MethodError("degradations", name, f"draws {key!r}: {value!r}, no text or finite number")
+    return drawn
+
+
+def check_pairs(
+    lr: list[NDArray[np.uint8]], hr: Sequence[NDArray[np.uint8]], scale: int, name: str
+) -> list[NDArray[np.uint8]]:
+    """Return the low-resolution images of a batch.
+
+    Raises:
+        MethodError: One has another size than the scale asks for.
+    """
+    for low, high in zip(lr, hr, strict=True):
+        wanted = (high.shape[0] // scale, high.shape[1] // scale)
+        if low.shape[:2] != wanted:
+            found, expected = (" x ".join(map(str, shape)) for shape in (low.shape[:2], wanted))
+            raise MethodError("degradations", name, f"gives {found} pixels, not {expected}")
+    return lr
 
 
 def check_scores(scores: Any, columns: Mapping[str, str], count: int, name: str) -> Scores:

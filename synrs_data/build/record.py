@@ -14,9 +14,12 @@ from PIL import Image as PillowImage
 from PIL.PngImagePlugin import PngInfo
 
 from synrs_data import __version__
+from synrs_data.degradations.base import Parameters
 from synrs_data.recipe import ImageFormat, Recipe
 from synrs_data.sample import (
+    ALGORITHMICALLY_ENHANCED,
     COMPOSITE_ALGORITHMIC_MEDIA,
+    DIGITAL_CAPTURE,
     TRAINED_ALGORITHMIC_MEDIA,
     Caption,
     GeneratorIdentity,
@@ -24,6 +27,7 @@ from synrs_data.sample import (
     Request,
     sample_key,
 )
+from synrs_data.shards.schema import HR, LR
 
 SOFTWARE = f"synrs-data {__version__}"
 
@@ -38,6 +42,21 @@ _XMP = (
     '<dc:description><rdf:Alt><rdf:li xml:lang="x-default">{text}</rdf:li></rdf:Alt></dc:description>'
     '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """What makes a pair of an image.
+
+    Attributes:
+        lr: The low-resolution image.
+        scale: How many pixels of the other one its pixel covers along a side.
+        parameters: What the degradation drew.
+    """
+
+    lr: NDArray[np.uint8]
+    scale: int
+    parameters: Parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +83,9 @@ class Provenance:
         image: NDArray[np.uint8],
         scores: dict[str, float],
         inputs: Inputs,
+        pair: Pair | None = None,
     ) -> dict[str, Any]:
-        """Return the JSON record of a sample: the keys and types of `shards.schema.RECORD`."""
+        """Return the JSON record of a sample: the keys and types of `shards.schema.record_of`."""
         shard, position = divmod(index, self.recipe.shard_size)
         identity = self.identity
         record: dict[str, Any] = {
@@ -95,35 +115,74 @@ class Provenance:
             "width": image.shape[1],
             "height": image.shape[0],
             "license": self.recipe.license,
-            "synthetic": True,
-            "digital_source_type": (
-                COMPOSITE_ALGORITHMIC_MEDIA if inputs.derived_from else TRAINED_ALGORITHMIC_MEDIA
-            ),
+            "synthetic": identity.synthetic,
+            "digital_source_type": _source_type(identity, inputs),
             "recipe": self.recipe.name,
             "recipe_fingerprint": self.fingerprint,
             "software": SOFTWARE,
         }
+        if pair is not None:
+            assert self.recipe.degradation is not None
+            record |= {
+                "scale": pair.scale,
+                "lr_width": pair.lr.shape[1],
+                "lr_height": pair.lr.shape[0],
+                "degradation": self.recipe.degradation.method,
+                "degradation_parameters": json.dumps(dict(pair.parameters), sort_keys=True),
+            }
         return record | ({"scores": scores} if scores else {})
 
-    def fields(self, record: dict[str, Any], image: NDArray[np.uint8], inputs: Inputs) -> dict[str, bytes]:
+    def fields(
+        self, record: dict[str, Any], image: NDArray[np.uint8], inputs: Inputs, pair: Pair | None = None
+    ) -> dict[str, bytes]:
         """Return the contents of a sample by field."""
         style = self.recipe.image
+        text = json.dumps(record, ensure_ascii=False).encode()
+        if pair is not None:
+            return inputs.fields | {
+                HR: encode(image, style, record),
+                LR: encode(pair.lr, style, _as_degraded(record)),
+                "json": text,
+            }
         return inputs.fields | {
             style.format: encode(image, style, record),
             "txt": record["caption"].encode(),
             "cls": str(record["label"]).encode(),
-            "json": json.dumps(record, ensure_ascii=False).encode(),
+            "json": text,
         }
 
 
+def _source_type(identity: GeneratorIdentity, inputs: Inputs) -> str:
+    """Return IPTC's term for an image; of a pair, for the high-resolution one."""
+    if not identity.synthetic:
+        return DIGITAL_CAPTURE
+    return COMPOSITE_ALGORITHMIC_MEDIA if inputs.derived_from else TRAINED_ALGORITHMIC_MEDIA
+
+
+def _as_degraded(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the record as it stands for the metadata of the low-resolution image."""
+    real = record["digital_source_type"] == DIGITAL_CAPTURE
+    return record | ({"digital_source_type": ALGORITHMICALLY_ENHANCED} if real else {})
+
+
+def _description(record: dict[str, Any]) -> str:
+    """Return what an image's own metadata say of it in words."""
+    source = f" (sha256 {record['derived_from']})" if record["derived_from"] else ""
+    if record["digital_source_type"] == ALGORITHMICALLY_ENHANCED:
+        return f"Real image{source}, degraded by {record['degradation']} by {record['scale']}."
+    if not record["synthetic"]:
+        return f"Part of a real image{source}."
+    origin = f" made from a real one{source}" if source else ""
+    return f"Synthetic image{origin}, not an observation. Prompt: {record['prompt']}"
+
+
 def encode(image: NDArray[np.uint8], style: ImageFormat, record: dict[str, Any]) -> bytes:
-    """Encode an RGB image with metadata that says it is synthetic, by what model and from which prompt.
+    """Encode an RGB image with metadata that says whether it is synthetic, by what model and from which prompt.
 
     EXIF ImageDescription and Software, and IPTC's DigitalSourceType in XMP (jpg, webp); text chunks and XMP
     in png. EXIF texts are ASCII, so other characters are in the XMP alone.
     """
-    origin = f" made from a real one (sha256 {record['derived_from']})" if record["derived_from"] else ""
-    text = f"Synthetic image{origin}, not an observation. Prompt: {record['prompt']}"
+    text = _description(record)
     tool = f"{SOFTWARE}; {record['model']}@{record['model_revision']}"
     xmp = _XMP.format(
         source=record["digital_source_type"],

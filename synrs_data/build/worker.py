@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from synrs_data import files
 from synrs_data.build.candidates import marker_text
 from synrs_data.build.environment import environment, make_deterministic
+from synrs_data.build.pairs import PairMaker, Pairs
 from synrs_data.build.plan import BuildPlan, make, make_filters
 from synrs_data.build.protocol import (
     calling,
@@ -25,7 +26,7 @@ from synrs_data.build.protocol import (
     check_inputs,
     check_scores,
 )
-from synrs_data.build.record import Provenance
+from synrs_data.build.record import Pair, Provenance
 from synrs_data.errors import UserError
 from synrs_data.filters.base import Batch, Scores
 from synrs_data.generators.base import ConditionedGenerator
@@ -46,6 +47,27 @@ class _Rows:
 
     writer: TarWriter
     rows: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """A finished batch, ready to be written.
+
+    Attributes:
+        indices: Numbers of its candidates in the whole build.
+        drawn: Caption and request of each.
+        images: What is stored, of pairs the high-resolution images.
+        inputs: What shaped each image alone; None for a generator that starts from no images.
+        pairs: The pairs; None unless the recipe makes them.
+        scores: Columns of scores.
+    """
+
+    indices: list[int]
+    drawn: list[tuple[Caption, Request]]
+    images: list[NDArray[np.uint8]]
+    inputs: list[Inputs] | None
+    pairs: Pairs | None
+    scores: Scores
 
 
 class ShardWorker:
@@ -76,6 +98,8 @@ class ShardWorker:
         with calling("generators", name):
             self._batch_size = check_batch_size(self._generator.batch_size, name)
             identity = check_identity(self._generator.load(self._device), name)
+        spec = plan.recipe.degradation
+        self._pairs = None if spec is None else PairMaker(spec, self._device, self._report)
         self._filters = make_filters(plan.recipe, plan.labels)
         self._provenance = Provenance(plan.recipe, plan.fingerprint, plan.labels.names, identity)
         self._loaded = True
@@ -125,13 +149,17 @@ class ShardWorker:
         requests = [request for _, request in drawn]
         inputs = self._inputs(requests)
         images = self._generate(shard, requests)
+        pairs = None if self._pairs is None else self._pairs.make(requests, images)
+        if pairs is not None:
+            images = pairs.hr
         generated = time.perf_counter()
-        scores = self._score(drawn, images)
+        scores = self._score(drawn, images, pairs)
         scored = time.perf_counter()
         # Encoding and writing overlap the next batch; a bound keeps finished images from piling up.
         if len(waiting) >= _WAITING:
             waiting.pop(0).result()
-        waiting.append(thread.submit(self._write, list(indices), drawn, images, inputs, scores, output))
+        batch = _Batch(list(indices), drawn, images, inputs, pairs, scores)
+        waiting.append(thread.submit(self._write, batch, output))
         self._report(
             "batch",
             shard=shard,
@@ -166,12 +194,17 @@ class ShardWorker:
             return self._generate(shard, requests[:half]) + self._generate(shard, requests[half:])
         return check_images(images, len(requests), self._plan.recipe.generator.method)
 
-    def _score(self, drawn: list[tuple[Caption, Request]], images: list[NDArray[np.uint8]]) -> Scores:
+    def _score(
+        self, drawn: list[tuple[Caption, Request]], images: list[NDArray[np.uint8]], pairs: Pairs | None
+    ) -> Scores:
         batch = Batch(
             images=images,
             captions=[caption.text for caption, _ in drawn],
             labels=[caption.label for caption, _ in drawn],
             device=self._device,
+            lr=pairs.lr if pairs else (),
+            scale=self._pairs.scale if self._pairs else 1,
+            degradations=pairs.parameters if pairs else (),
         )
         scores: Scores = {}
         for spec, scorer in zip(self._plan.recipe.filters, self._filters, strict=True):
@@ -190,33 +223,33 @@ class ShardWorker:
                 passed = fits if passed is None else passed & fits
         return None if passed is None else int(passed.sum())
 
-    def _write(
-        self,
-        indices: list[int],
-        drawn: list[tuple[Caption, Request]],
-        images: list[NDArray[np.uint8]],
-        inputs: list[Inputs] | None,
-        scores: Scores,
-        output: _Rows,
-    ) -> None:
+    def _write(self, batch: _Batch, output: _Rows) -> None:
         for position, (index, (caption, request), image) in enumerate(
-            zip(indices, drawn, images, strict=True)
+            zip(batch.indices, batch.drawn, batch.images, strict=True)
         ):
-            own = {name: values[position] for name, values in scores.items()}
+            own = {name: values[position] for name, values in batch.scores.items()}
             numbers = {name: float(value) for name, value in own.items() if not isinstance(value, str)}
-            given = Inputs() if inputs is None else inputs[position]
-            record = self._provenance.record(index, caption, request, image, numbers, given)
-            blocks = sample_bytes(sample_key(index), self._provenance.fields(record, image, given))
+            given = Inputs() if batch.inputs is None else batch.inputs[position]
+            pair = self._pair(batch.pairs, position)
+            record = self._provenance.record(index, caption, request, image, numbers, given, pair)
+            blocks = sample_bytes(sample_key(index), self._provenance.fields(record, image, given, pair))
             span = output.writer.write(blocks)
             row = {name: record[name] for name in _PROVENANCE} | own
-            if inputs is not None:
+            if batch.inputs is not None:
                 row["derived_from"] = given.derived_from
+            if pair is not None:
+                row["degradation_parameters"] = record["degradation_parameters"]
             row |= {
                 "offset": span.offset,
                 "length": span.length,
                 "sha256": hashlib.sha256(blocks).hexdigest(),
             }
             output.rows.append(row)
+
+    def _pair(self, pairs: Pairs | None, position: int) -> Pair | None:
+        if pairs is None or self._pairs is None:
+            return None
+        return Pair(pairs.lr[position], self._pairs.scale, pairs.parameters[position])
 
 
 _PROVENANCE = (

@@ -75,7 +75,9 @@ def card_data(facts: BuildFacts) -> dict[str, Any]:
         data["configs"] = [{"config_name": "default", "data_files": files}]
         data["dataset_info"] = {
             "config_name": "default",
-            "features": features(facts.labels, facts.recipe.image.format, facts.scores, facts.extra_fields),
+            "features": features(
+                facts.recipe.task, facts.labels, facts.recipe.image.format, facts.scores, facts.extra_fields
+            ),
             # `datasets` checks the number of samples; the number of bytes must be there and is not checked.
             "splits": [
                 {"name": name, "num_bytes": lengths[name], "num_examples": count}

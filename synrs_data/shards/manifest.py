@@ -16,13 +16,14 @@ from synrs_data import files
 from synrs_data.errors import VerificationError
 from synrs_data.recipe import is_number
 from synrs_data.shards.folder import BuildFolder
-from synrs_data.shards.schema import check_record, fields_of
+from synrs_data.shards.schema import HR, LR, check_record, fields_of, image_fields
 from synrs_data.shards.tar import members
 
 MANIFEST_FORMAT = 1
 
 _SHAPE: dict[str, type] = {
     "name": str,
+    "task": str,
     "fingerprints": dict,
     "candidates": int,
     "splits": dict,
@@ -173,7 +174,7 @@ def _check_extra(folder: BuildFolder, manifest: dict[str, Any]) -> Iterator[str]
 
 def _check_tar(folder: BuildFolder, name: str, manifest: dict[str, Any], keys: set[str]) -> Iterator[str]:
     scores = _number_scores(manifest)
-    expected = set(fields_of(manifest["image_format"], manifest.get("extra_fields", [])))
+    expected = set(fields_of(manifest["task"], manifest["image_format"], manifest.get("extra_fields", [])))
     found = []
     try:
         for key, fields in members(folder.root / name):
@@ -202,22 +203,38 @@ def _check_sample(
     except (ValueError, RecursionError):
         yield "its json is damaged"
         return
-    yield from check_record(record, scores)
+    yield from check_record(record, manifest["task"], scores)
     if isinstance(record, dict):
         if record.get("key") != key:
             yield f"its json says the key is {record.get('key')!r}"
-        if fields["txt"].decode(errors="replace") != record.get("caption"):
+        if "txt" in fields and fields["txt"].decode(errors="replace") != record.get("caption"):
             yield "its txt is not the caption of its json"
-        if fields["cls"] != str(record.get("label")).encode():
+        if "cls" in fields and fields["cls"] != str(record.get("label")).encode():
             yield "its cls is not the label of its json"
         label = record.get("label")
         if not isinstance(label, int) or not 0 <= label < len(manifest["labels"]):
             yield f"its label {label!r} is none of the {len(manifest['labels'])} labels"
-    for name in (manifest["image_format"], *manifest.get("extra_fields", [])):
+    sizes = {}
+    for name in (
+        *image_fields(manifest["task"], manifest["image_format"]),
+        *manifest.get("extra_fields", []),
+    ):
         try:
-            PillowImage.open(io.BytesIO(fields[name])).load()
+            with PillowImage.open(io.BytesIO(fields[name])) as image:
+                image.load()
+                sizes[name] = image.size
         except Exception as error:  # noqa: BLE001 - each of Pillow's decoders raises errors of its own
             yield f"its {'image' if name == manifest['image_format'] else name} cannot be read: {error}"
+    if isinstance(record, dict) and {LR, HR} <= sizes.keys():
+        yield from _check_pair(record, sizes[LR], sizes[HR])
+
+
+def _check_pair(record: dict[str, Any], low: tuple[int, int], high: tuple[int, int]) -> Iterator[str]:
+    """Yield where the images of a pair have other sizes than their JSON says."""
+    if low != (record.get("lr_width"), record.get("lr_height")):
+        yield f"its {LR} is {low[0]} x {low[1]} pixels, not as its json says"
+    if high != (record.get("width"), record.get("height")):
+        yield f"its {HR} is {high[0]} x {high[1]} pixels, not as its json says"
 
 
 def _check_table(folder: BuildFolder, name: str, keys: list[str]) -> Iterator[str]:

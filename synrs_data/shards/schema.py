@@ -51,19 +51,44 @@ RECORD: dict[str, type] = {
 A recipe without filters has no `scores`: Arrow has no use for an object without keys.
 """
 
+PAIR_RECORD: dict[str, type] = {
+    "scale": int,
+    "lr_width": int,
+    "lr_height": int,
+    "degradation": str,
+    "degradation_parameters": str,
+}
+"""Keys and types that the JSON of a low-/high-resolution pair has besides; `degradation_parameters` is JSON text."""
+
+LR, HR = "lr.png", "hr.png"
+"""Fields of a low-/high-resolution pair."""
+
 _DTYPES = {str: "string", int: "int64", float: "float64", bool: "bool"}
 
 
-def fields_of(image_format: str, extra: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the fields that every scene-caption sample has, those of its generator (`extra`) last."""
-    return (image_format, "txt", "cls", "json", *extra)
+def image_fields(task: str, image_format: str) -> tuple[str, ...]:
+    """Return the fields that hold the images of a task, without those that its generator started from."""
+    return (LR, HR) if task == "lr-hr" else (image_format,)
 
 
-def check_record(record: Any, scores: list[str]) -> list[str]:
-    """Return what is wrong with a record, one sentence a fault."""
+def fields_of(task: str, image_format: str, extra: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the fields that every sample of a task has, those of its generator (`extra`) last."""
+    texts = ("json",) if task == "lr-hr" else ("txt", "cls", "json")
+    return (*image_fields(task, image_format), *texts, *extra)
+
+
+def record_of(task: str, scores: list[str]) -> dict[str, type]:
+    """Return keys and types of the JSON of a task's samples."""
+    keys = RECORD | (PAIR_RECORD if task == "lr-hr" else {})
+    scored = {"scores": keys.pop("scores")}
+    return keys | (scored if scores else {})
+
+
+def check_record(record: Any, task: str, scores: list[str]) -> list[str]:
+    """Return what is wrong with a record of a task, one sentence a fault."""
     if not isinstance(record, dict):
         return ["the JSON is no object"]
-    expected = {key: kind for key, kind in RECORD.items() if key != "scores" or scores}
+    expected = record_of(task, scores)
     faults = [f"'{key}' is missing" for key in expected if key not in record]
     faults += [f"'{key}' is unknown" for key in record if key not in expected]
     for key, kind in expected.items():
@@ -85,27 +110,30 @@ def check_record(record: Any, scores: list[str]) -> list[str]:
 
 
 def features(
-    labels: LabelSet, image_format: str, scores: list[str], extra: Sequence[str] = ()
+    task: str, labels: LabelSet, image_format: str, scores: list[str], extra: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
     """Return the features of a sample as the YAML of a dataset card declares them.
 
     Args:
+        task: The recipe's task.
         labels: The label set.
         image_format: Extension of the image field.
         scores: Names of the scores that records hold.
         extra: Fields of images that the generator adds.
     """
     struct: list[dict[str, Any]] = [
-        {"name": key, "dtype": _DTYPES[kind]} for key, kind in RECORD.items() if key != "scores"
+        {"name": key, "dtype": _DTYPES[kind]} for key, kind in record_of(task, []).items()
     ]
     if scores:
         struct.append({"name": "scores", "struct": [{"name": name, "dtype": "float64"} for name in scores]})
     names = {str(index): name for index, name in enumerate(labels.names)}
-    return [
-        {"name": "__key__", "dtype": "string"},
-        {"name": image_format, "dtype": "image"},
-        *({"name": name, "dtype": "image"} for name in extra),
+    texts: list[dict[str, Any]] = [
         {"name": "txt", "dtype": "string"},
         {"name": "cls", "dtype": {"class_label": {"names": names}}},
+    ]
+    return [
+        {"name": "__key__", "dtype": "string"},
+        *({"name": name, "dtype": "image"} for name in (*image_fields(task, image_format), *extra)),
+        *(texts if task != "lr-hr" else []),
         {"name": "json", "struct": struct},
     ]

@@ -203,7 +203,7 @@ def _blocks(row: dict[str, Any], recipe: Recipe, image: bytes) -> bytes:
         "software": "synrs-data",
         **({"scores": numbers} if numbers else {}),
     }
-    faults = check_record(record, list(numbers))
+    faults = check_record(record, "scene-caption", list(numbers))
     assert not faults, faults
     fields = {recipe.image.format: image, "txt": row["caption"].encode(), "cls": str(row["label"]).encode()}
     return sample_bytes(row["key"], fields | {"json": json.dumps(record).encode()})

@@ -321,7 +321,7 @@ def test_a_manifest_that_is_none_is_one_message(folder: BuildFolder, text: str |
 
 
 @pytest.mark.parametrize(
-    "key", ["fingerprints", "candidates", "splits", "labels", "image_format", "scores", "files"]
+    "key", ["task", "fingerprints", "candidates", "splits", "labels", "image_format", "scores", "files"]
 )
 def test_a_manifest_without_a_key_or_with_another_type_is_one_message(folder: BuildFolder, key: str) -> None:
     values = json.loads(folder.manifest.read_text())

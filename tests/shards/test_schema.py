@@ -27,27 +27,27 @@ def record(scores: list[str] = SCORES) -> dict[str, Any]:
 
 
 def test_a_right_record_has_no_faults() -> None:
-    assert check_record(record(), SCORES) == []
-    assert check_record(record([]), []) == []
+    assert check_record(record(), "scene-caption", SCORES) == []
+    assert check_record(record([]), "scene-caption", []) == []
 
 
 @pytest.mark.parametrize("key", RECORD)
 def test_a_missing_key_is_named(key: str) -> None:
     values = record()
     del values[key]
-    assert check_record(values, SCORES) == [f"'{key}' is missing"]
+    assert check_record(values, "scene-caption", SCORES) == [f"'{key}' is missing"]
 
 
 def test_a_key_that_nobody_declared_is_named() -> None:
-    assert check_record(record() | {"extra": 1}, SCORES) == ["'extra' is unknown"]
-    assert "'scores' is unknown" in check_record(record(SCORES), [])
+    assert check_record(record() | {"extra": 1}, "scene-caption", SCORES) == ["'extra' is unknown"]
+    assert "'scores' is unknown" in check_record(record(SCORES), "scene-caption", [])
 
 
 @pytest.mark.parametrize("key", RECORD)
 def test_a_null_or_a_list_is_of_no_declared_type(key: str) -> None:
     kind = RECORD[key].__name__
-    assert f"'{key}' is NoneType, not {kind}" in check_record(record() | {key: None}, SCORES)
-    assert f"'{key}' is list, not {kind}" in check_record(record() | {key: []}, SCORES)
+    assert f"'{key}' is NoneType, not {kind}" in check_record(record() | {key: None}, "scene-caption", SCORES)
+    assert f"'{key}' is list, not {kind}" in check_record(record() | {key: []}, "scene-caption", SCORES)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_null_or_a_list_is_of_no_declared_type(key: str) -> None:
 def test_types_that_python_would_let_pass_are_told_apart_as_arrow_does(
     key: str, value: object, found: str
 ) -> None:
-    assert check_record(record() | {key: value}, SCORES) == [
+    assert check_record(record() | {key: value}, "scene-caption", SCORES) == [
         f"'{key}' is {found}, not {RECORD[key].__name__}"
     ]
 
@@ -84,16 +84,16 @@ def test_types_that_python_would_let_pass_are_told_apart_as_arrow_does(
     ids=str,
 )
 def test_scores_of_other_names_order_or_type_are_told(scores: dict[str, object]) -> None:
-    assert len(check_record(record() | {"scores": scores}, SCORES)) == 1
+    assert len(check_record(record() | {"scores": scores}, "scene-caption", SCORES)) == 1
 
 
 @pytest.mark.parametrize("value", [None, [], "text", 5])
 def test_what_is_no_object_is_told(value: object) -> None:
-    assert check_record(value, SCORES) == ["the JSON is no object"]
+    assert check_record(value, "scene-caption", SCORES) == ["the JSON is no object"]
 
 
 def test_the_fields_follow_the_image_format() -> None:
-    assert fields_of("webp") == ("webp", "txt", "cls", "json")
+    assert fields_of("scene-caption", "webp") == ("webp", "txt", "cls", "json")
 
 
 @pytest.mark.parametrize("scores", [SCORES, []], ids=["scores", "no scores"])
@@ -104,7 +104,7 @@ def test_a_readme_with_these_features_makes_datasets_read_these_types(
 
     labels = load_label_set("eurosat")
     info = {
-        "dataset_info": {"features": features(labels, "jpg", scores)},
+        "dataset_info": {"features": features("scene-caption", labels, "jpg", scores)},
         "configs": [
             {"config_name": "default", "data_files": [{"split": "train", "path": "data/train-*.tar"}]}
         ],
