@@ -65,11 +65,19 @@ def _methods(kind: Kind) -> Iterator[str]:
             yield f"    {option} ({default}): {field.description or ''}"
 
 
+_KEYS = {
+    "captions": "captions",
+    "generators": "generator",
+    "degradations": "degradation",
+    "filters": "filters",
+}
+
+
 def recipe_schema() -> dict[str, Any]:
     """Return the JSON Schema of recipes, with a choice of options by method."""
     schema = Recipe.model_json_schema()
     definitions = schema["$defs"]
-    for kind, key in (("captions", "captions"), ("generators", "generator"), ("filters", "filters")):
+    for kind, key in _KEYS.items():
         variants = []
         for name in targets(cast("Kind", kind)):
             options = lookup(cast("Kind", kind), name).Options.model_json_schema()
@@ -82,8 +90,11 @@ def recipe_schema() -> dict[str, Any]:
         if key == "filters":
             place["items"] = {"oneOf": variants}
         else:
-            place.pop("$ref", None)
-            place["oneOf"] = variants
+            # An optional method, such as a degradation, stays optional.
+            optional = [{"type": "null"}] if "anyOf" in place else []
+            for name in ("$ref", "anyOf"):
+                place.pop(name, None)
+            place["oneOf"] = variants + optional
     definitions.pop("MethodSpec", None)
     return schema
 

@@ -9,6 +9,7 @@ import polars as pl
 
 from synrs_data import __version__, files
 from synrs_data.build.candidates import DoneShard, done_shards
+from synrs_data.build.drawn import drawn_parameters
 from synrs_data.build.plan import BuildPlan
 from synrs_data.build.state import read_plan, read_recipe
 from synrs_data.errors import VerificationError
@@ -78,17 +79,19 @@ def gather_facts(folder: BuildFolder, plan: BuildPlan, done: list[DoneShard]) ->
         if shard.environment not in environments:
             environments.append(shard.environment)
     made = {shard.shard for shard in done}
+    packed, rejected = pl.concat(tables), pl.read_parquet(folder.rejects)
     return BuildFacts(
         recipe=plan.recipe,
         labels=plan.labels,
-        packed=pl.concat(tables),
-        rejected=pl.read_parquet(folder.rejects),
+        packed=packed,
+        rejected=rejected,
         generator=done[0].generator,
         environments=environments,
         fingerprints={"generation": plan.fingerprint, "selection": plan.selection_fingerprint},
         quarantined=[shard for shard in range(plan.shards) if shard not in made],
         columns=plan.columns,
         extra_fields=plan.extra_fields,
+        drawn=tuple(drawn_parameters([packed, rejected], plan.recipe.degradation)),
     )
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from synrs_data.shards.folder import BuildFolder
 
 Folder = Annotated[Path, typer.Argument(help="Build folder.")]
 
@@ -22,8 +26,19 @@ def status(
     typer.echo(json.dumps(found.as_dict()) if as_json else found.text())
 
 
-def verify(folder: Folder) -> None:
+def verify(
+    folder: Folder,
+    redo_lr: Annotated[
+        bool,
+        typer.Option(
+            "--redo-lr", help="Also make each low-resolution image again from its pair and JSON, and compare."
+        ),
+    ] = False,
+    device: Annotated[str, typer.Option(help="Where --redo-lr runs: auto, cpu or cuda.")] = "auto",
+) -> None:
     """Check every byte, sample and table of a finished build; exit 3 if anything differs."""
+    from itertools import chain
+
     from synrs_data.errors import VerificationError
     from synrs_data.shards.folder import BuildFolder
     from synrs_data.shards.manifest import read_manifest
@@ -32,7 +47,7 @@ def verify(folder: Folder) -> None:
     build = BuildFolder(folder)
     manifest = read_manifest(build)
     faults = 0
-    for fault in check(build):
+    for fault in chain(check(build), _redo(build, device) if redo_lr else ()):
         faults += 1
         typer.echo(fault)
     if faults:
@@ -43,6 +58,24 @@ def verify(folder: Folder) -> None:
         )
     samples = sum(split["samples"] for split in manifest["splits"].values())
     typer.echo(f"{len(manifest['files'])} files and {samples} samples are as promised")
+
+
+def _redo(build: BuildFolder, device: str) -> Iterator[str]:
+    from synrs_data.build.environment import choose_devices, make_deterministic
+    from synrs_data.build.pairs import redo_pairs
+    from synrs_data.build.state import read_recipe
+    from synrs_data.errors import RecipeError
+    from synrs_data.recipe_file import complete
+
+    recipe = complete(read_recipe(build), folder=build.root, where=str(build.recipe))
+    if recipe.degradation is None:
+        raise RecipeError(
+            "this build has no pairs",
+            where=str(build.root),
+            fix="leave `--redo-lr` out: it is for `task: lr-hr`",
+        )
+    make_deterministic()
+    yield from redo_pairs(build, recipe.degradation, choose_devices(device, 1, 1)[0])
 
 
 def preview(

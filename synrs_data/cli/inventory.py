@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-_KINDS = ("recipes", "generators", "captions", "filters", "labels", "templates", "models")
+_KINDS = ("recipes", "generators", "captions", "degradations", "filters", "labels", "templates", "models")
 
 
 def list_known(

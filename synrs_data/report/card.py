@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 import yaml
 
-from synrs_data.report.page import generator_terms, image_sizes
+from synrs_data.report.page import degradation_terms, generator_terms, image_sizes
 from synrs_data.report.snippets import snippets
 from synrs_data.report.templates import markdown_environment
 from synrs_data.report.view import BuildFacts, caption_facts, funnel, label_rows, splits
@@ -15,7 +15,7 @@ from synrs_data.shards import features
 from synrs_data.shards.folder import BuildFolder
 
 _TASKS = ["text-to-image", "image-classification", "zero-shot-image-classification"]
-_TAGS = ["synthetic", "remote-sensing", "geospatial", "webdataset"]
+_TAGS = ["remote-sensing", "geospatial", "webdataset"]
 _SIZES = (
     (10**3, "n<1K"),
     (10**4, "1K<n<10K"),
@@ -48,6 +48,7 @@ def render_card(folder: BuildFolder, facts: BuildFacts) -> str:
             rows=label_rows(facts),
             captions=caption_facts(facts),
             generator=generator_terms(facts.generator),
+            degradation=degradation_terms(facts.recipe),
             snippets=snippets(facts),
             report=folder.report.name,
             environment_names=list(dict.fromkeys(name for found in facts.environments for name in found)),
@@ -61,12 +62,11 @@ def card_data(facts: BuildFacts) -> dict[str, Any]:
     data: dict[str, Any] = {
         "license": facts.recipe.license,
         "pretty_name": facts.title,
-        "tags": _TAGS,
-        "task_categories": _TASKS,
+        "tags": ["synthetic", *_TAGS] if facts.synthetic else _TAGS,
+        **_task_data(facts),
         "size_categories": [size_category(facts.packed.height)],
         "source_datasets": ["extended" if facts.sources else "original"],
         "annotations_creators": ["machine-generated"],
-        "language_creators": ["machine-generated"],
     }
     counts = splits(facts)
     if counts:
@@ -85,6 +85,12 @@ def card_data(facts: BuildFacts) -> dict[str, Any]:
             ],
         }
     return data
+
+
+def _task_data(facts: BuildFacts) -> dict[str, Any]:
+    if facts.pairs:
+        return {"task_categories": ["image-to-image"], "task_ids": ["super-resolution"]}
+    return {"task_categories": _TASKS, "language_creators": ["machine-generated"]}
 
 
 def size_category(samples: int) -> str:

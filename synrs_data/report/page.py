@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import PurePath
 from typing import Any
 
-from synrs_data.report.plots import Histogram, funnel_bar, histogram
+from synrs_data.recipe import Recipe
+from synrs_data.report.pairs import GAIN, pair_views
+from synrs_data.report.plots import Histogram, drawn_plot, funnel_bar, histogram
 from synrs_data.report.sheet import ACCEPTED, REJECTED, contact_sheets
 from synrs_data.report.snippets import snippets
 from synrs_data.report.templates import html_environment
@@ -33,6 +36,10 @@ def render_report(folder: BuildFolder, facts: BuildFacts) -> str:
         sheets=contact_sheets(folder, facts),
         most={"accepted": ACCEPTED, "rejected": REJECTED},
         histograms=histograms(facts),
+        pairs=pair_views(folder, facts),
+        degradation=degradation_terms(facts.recipe),
+        gain=GAIN,
+        drawn=[drawn_plot(drawn) for drawn in facts.drawn],
         rows=label_rows(facts),
         captions=caption_facts(facts),
         generator=generator_terms(facts.generator),
@@ -88,6 +95,12 @@ def generator_terms(generator: dict[str, Any]) -> list[tuple[str, str]]:
         for name, value in named.items()
     }
     return [(name, text) for name, text in texts.items() if text not in ("", "null")]
+
+
+def degradation_terms(recipe: Recipe) -> list[tuple[str, str]]:
+    """Return the options of the degradation; of a path of this machine, only the last name."""
+    options = (recipe.degradation.model_extra if recipe.degradation else None) or {}
+    return [(name, PurePath(str(value)).name) for name, value in options.items() if value is not None]
 
 
 def _steps(facts: BuildFacts) -> list[Step]:

@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
 from synrs_data.recipe import Threshold
-from synrs_data.report.view import Step, bounds, number
+from synrs_data.report.view import Drawn, Step, bounds, number
 
 _BINS = 32
 _WIDTH, _HALF, _TOP, _FOOT = 320.0, 56.0, 14.0, 18.0
@@ -70,6 +70,46 @@ def histogram(
         f"{_ends(both, low, high, foot)}</svg>"
     )
     return Histogram(name, meaning, accepts, Markup(svg))
+
+
+def drawn_plot(drawn: Drawn) -> Histogram:
+    """Return the histogram of a drawn parameter, with what is expected of each bin as a line across it."""
+    peak = max(*drawn.shares, *drawn.expected, 1e-12)
+    height, width = 2 * _HALF, _WIDTH / len(drawn.shares)
+    base = _TOP + height
+    bars = ""
+    for place, (share, expected) in enumerate(zip(drawn.shares, drawn.expected, strict=True)):
+        left, right = place * width, (place + 1) * width
+        level = base - height * expected / peak
+        bars += (
+            f'<rect class="ok" x="{left + 0.5:.1f}" y="{base - height * share / peak:.2f}" width="{width - 1:.1f}" '
+            f'height="{height * share / peak:.2f}"/>'
+            f'<line class="limit" x1="{left:.1f}" x2="{right:.1f}" y1="{level:.2f}" y2="{level:.2f}"/>'
+        )
+    worst = max(abs(a - b) for a, b in zip(drawn.shares, drawn.expected, strict=True))
+    summary = escape(
+        f"Histogram of {drawn.name}; the largest difference from what is expected is {worst:.3f}."
+    )
+    svg = (
+        f'<svg viewBox="0 0 {_WIDTH:.0f} {_TOP + height + _FOOT:.0f}" role="img" aria-label="{summary}">{bars}'
+        f'<line class="axis" x1="0" x2="{_WIDTH:.0f}" y1="{base:.1f}" y2="{base:.1f}"/>'
+        f"{_bin_names(drawn, width, base + _FOOT - 4.0)}</svg>"
+    )
+    return Histogram(drawn.name, f"drawn for {drawn.count:,} candidates", "", Markup(svg))
+
+
+def _bin_names(drawn: Drawn, width: float, y: float) -> str:
+    if len(drawn.ends) == 2 and not isinstance(drawn.ends[0], str):
+        low, high = (number(float(end)) for end in drawn.ends)
+        return f'<text x="0" y="{y:.0f}">{low}</text><text x="{_WIDTH:.0f}" y="{y:.0f}" text-anchor="end">{high}</text>'
+    names = [str(end) for end in drawn.ends]
+    # Long lists of names have room for some of them alone.
+    step = max(1, -(-len(names) // max(1, int(_WIDTH // (6.5 * max(map(len, names)))))))
+    return "".join(
+        f'<text x="{(place + 0.5) * width:.1f}" y="{y:.0f}" text-anchor="middle">{escape(name)}</text>'
+        for place, name in enumerate(names)
+        if place % step == 0
+    )
 
 
 def funnel_bar(step: Step, candidates: int) -> Markup:

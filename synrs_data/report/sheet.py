@@ -15,6 +15,7 @@ from PIL import Image as PillowImage
 from synrs_data.report.view import BuildFacts, number
 from synrs_data.shards import Span, read_sample
 from synrs_data.shards.folder import BuildFolder
+from synrs_data.shards.schema import image_fields
 
 ACCEPTED, REJECTED = 24, 8
 """At most so many images of a label are shown."""
@@ -112,7 +113,7 @@ def contact_sheets(folder: BuildFolder, facts: BuildFacts, room: int = SHEET_CHA
     Raises:
         VerificationError: A packed sample cannot be read.
     """
-    accepted = [_spread(rows, ACCEPTED) for rows in _by_label(facts, facts.packed)]
+    accepted = [spread(rows, ACCEPTED) for rows in _by_label(facts, facts.packed)]
     rejected = [_one_of_each_rule(rows, REJECTED) for rows in _by_label(facts, facts.rejected)]
     sheets = [Sheet(name, [], []) for name in facts.labels.names]
     gallery: dict[str, int] = {}
@@ -137,12 +138,12 @@ def _by_label(facts: BuildFacts, table: pl.DataFrame) -> list[pl.DataFrame]:
     return [parts.get((index,), table.clear()) for index in range(len(facts.labels.labels))]
 
 
-def _spread(rows: pl.DataFrame, most: int) -> list[dict[str, Any]]:
-    """Return at most `most` rows, evenly spaced."""
+def spread(rows: pl.DataFrame, most: int) -> list[dict[str, Any]]:
+    """Return at most `most` rows of a table, evenly spaced."""
     count = min(rows.height, most)
     places = np.linspace(0, rows.height - 1, count).round().astype(int)
-    spread: pl.DataFrame = rows[places.tolist()]
-    return spread.to_dicts()
+    chosen: pl.DataFrame = rows[places.tolist()]
+    return chosen.to_dicts()
 
 
 def _one_of_each_rule(rows: pl.DataFrame, most: int) -> list[dict[str, Any]]:
@@ -155,7 +156,8 @@ def _picture(folder: BuildFolder, facts: BuildFacts, row: dict[str, Any], galler
     """Return one picture; the images that it was made from enter the gallery, data address to number."""
     image_format = facts.recipe.image.format
     fields = read_sample(folder.root / row["file"], Span(row["offset"], row["length"]))
-    content = fields[image_format]
+    # Of a pair, the high-resolution image: the last of the two.
+    content = fields[image_fields(facts.recipe.task, image_format)[-1]]
     scores = [f"{name} {number(row[name])}" for name in facts.scores]
     given = [
         Given(name.partition(".")[0], gallery.setdefault(small_address(name, fields[name]), len(gallery)))

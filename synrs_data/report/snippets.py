@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from synrs_data.report.view import BuildFacts, splits
+from synrs_data.shards.schema import HR, LR
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +22,22 @@ def snippets(facts: BuildFacts) -> list[Snippet]:
     if not names:
         return []
     image = facts.recipe.image.format
+    shown = f'data[0]["{image}"], data[0]["txt"], data[0]["cls"]'
+    left, fields = "image, caption, label", f'"{image}", "txt", "cls"'
+    if facts.pairs:
+        shown, left, fields = f'data[0]["{LR}"], data[0]["{HR}"]', "low, high", f'"{LR}", "{HR}"'
     return [
         Snippet(
             "datasets",
             "import os\n\nfrom datasets import load_dataset\n\n"
             f'data = load_dataset(os.getcwd(), split="{names[0]}")\n'
-            f'data[0]["{image}"], data[0]["txt"], data[0]["cls"]',
+            f"{shown}",
         ),
         Snippet(
             "webdataset",
             "import webdataset as wds\n\n"
             f'data = wds.WebDataset("{_tars(facts, names[0])}", shardshuffle=False)\n'
-            f'image, caption, label = next(iter(data.decode("pil").to_tuple("{image}", "txt", "cls")))',
+            f'{left} = next(iter(data.decode("pil").to_tuple({fields})))',
         ),
         Snippet(
             "polars",

@@ -20,6 +20,25 @@ from synrs_data.vocabulary import LabelSet
 
 
 @dataclass(frozen=True, slots=True)
+class Drawn:
+    """How often a degradation drew which values of one parameter, and how often it should.
+
+    Attributes:
+        name: The parameter.
+        count: How many candidates have it.
+        ends: Lowest and highest value of equal bins, or the name of each bin.
+        shares: Share of the candidates in each bin.
+        expected: Probability of each bin.
+    """
+
+    name: str
+    count: int
+    ends: tuple[float, float] | tuple[str, ...]
+    shares: tuple[float, ...]
+    expected: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class BuildFacts:
     """All that card and report say about a build.
 
@@ -34,6 +53,7 @@ class BuildFacts:
         quarantined: Numbers of the shards that failed in every try.
         columns: Meaning of each score column, in order.
         extra_fields: Fields of images that the generator adds to each sample.
+        drawn: What the degradation of pairs drew.
     """
 
     recipe: Recipe
@@ -46,6 +66,17 @@ class BuildFacts:
     quarantined: list[int]
     columns: dict[str, str]
     extra_fields: tuple[str, ...] = ()
+    drawn: tuple[Drawn, ...] = ()
+
+    @property
+    def pairs(self) -> bool:
+        """Whether samples are pairs of low- and high-resolution images."""
+        return self.recipe.task == "lr-hr"
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether a model made the images; False for crops of real ones."""
+        return bool(self.generator.get("synthetic", True))
 
     @property
     def sources(self) -> int:
