@@ -8,6 +8,7 @@ from typing import Any
 
 from synrs_data.errors import WeightsError
 from synrs_data.models.diffusers_folder import _load_component, quiet_libraries
+from synrs_data.models.families import controlnets
 from synrs_data.models.source import ModelFolder, fetch_files
 
 _WIDTHS = ("cross_attention_dim", "block_out_channels", "in_channels")
@@ -21,7 +22,8 @@ def load_controlnet(model: ModelFolder, *, dtype: Any) -> Any:
     """Load the ControlNet of a folder.
 
     Args:
-        model: The folder, with `config.json` and weights as safetensors or `.bin`.
+        model: The folder, with `config.json` and weights as safetensors or `.bin`; or one that holds such a folder,
+            as DiffusionSat's archives do: `controlnet`, or that of the last `checkpoint-N`.
         dtype: torch dtype of the weights.
 
     Returns:
@@ -29,11 +31,25 @@ def load_controlnet(model: ModelFolder, *, dtype: Any) -> Any:
         the configuration is of one of DiffusionSat's.
 
     Raises:
-        WeightsError: The folder is no ControlNet, weights are missing or truncated, or would be dropped.
+        WeightsError: The folder is no ControlNet or holds several, weights are missing or truncated, or would be
+            dropped.
     """
     quiet_libraries()
-    config = _read_config(model.path)
-    return _load_component(_class_of(config, model.path), model.path, dtype, None)
+    folder = _find(model.path)
+    return _load_component(_class_of(_read_config(folder), folder), folder, dtype, None)
+
+
+def _find(path: Path) -> Path:
+    """Return the folder of the ControlNet, `path` itself if there is none: reading it says what is wrong."""
+    found = controlnets(path)
+    if len(found) > 1:
+        names = ", ".join(folder.relative_to(path).as_posix() for folder in found)
+        raise WeightsError(
+            f"holds {len(found)} ControlNets: {names}",
+            where=str(path),
+            fix=f"name one of them by `controlnet`, such as {found[0]}",
+        )
+    return found[0] if found else path
 
 
 def _class_of(config: dict[str, Any], path: Path) -> Any:
@@ -61,9 +77,9 @@ def reads_dates(model: ModelFolder) -> bool:
     """Return whether a ControlNet reads images of several dates, without loading it.
 
     Raises:
-        WeightsError: The folder is no ControlNet.
+        WeightsError: The folder is no ControlNet, or holds several.
     """
-    return _read_config(model.path).get("_class_name") == "ControlNetModel3D"
+    return _read_config(_find(model.path)).get("_class_name") == "ControlNetModel3D"
 
 
 def check_base(controlnet: Any, unet: Any, path: Path) -> None:
@@ -96,9 +112,9 @@ def _read_config(path: Path) -> dict[str, Any]:
         values = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise WeightsError(
-            "is no ControlNet: it has no config.json",
+            "is no ControlNet: it has no config.json, and no folder in it is one",
             where=str(path),
-            fix="give the folder that holds config.json and diffusion_pytorch_model.safetensors",
+            fix="give the folder that holds config.json and diffusion_pytorch_model.safetensors or .bin",
         ) from error
     except (OSError, ValueError, RecursionError) as error:
         raise WeightsError(f"cannot be read: {error}", where=str(file), fix="download it again") from error

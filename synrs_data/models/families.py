@@ -65,7 +65,33 @@ def detect(path: Path) -> Layout:
         name.startswith("controlnet_") for name in names
     ):
         return Layout(Family.CONTROLNET)
-    return _one_file(path)
+    layout = _one_file(path)
+    if layout.family is Family.UNKNOWN and controlnets(path):
+        return Layout(Family.CONTROLNET)
+    return layout
+
+
+def controlnets(path: Path) -> list[Path]:
+    """Return the ControlNets that a folder stands for: one, or more if its layout does not say which.
+
+    The rule of `_choose_unet`: the folder's own, else that of its last training checkpoint. DiffusionSat's training
+    writes `<root>/controlnet` and `<root>/checkpoint-100000/controlnet` (train_controlnet.py, notebooks); an archive
+    may unpack to a folder of its own, so what lies in folders of any name counts last.
+    """
+    return _controlnets_of(path) or [found for root in _folders(path) for found in _controlnets_of(root)]
+
+
+def _controlnets_of(path: Path) -> list[Path]:
+    for root in (path, *_checkpoints(path)):
+        if _is_controlnet(root):
+            return [root]
+        if found := [folder for folder in _folders(root) if _is_controlnet(folder)]:
+            return found
+    return []
+
+
+def _is_controlnet(folder: Path) -> bool:
+    return "ControlNet" in str(read_config(folder).get("_class_name")) and _has_weights(folder)
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -92,7 +118,7 @@ def _choose_unet(path: Path) -> Path | None:
     checkpoint goes before a pipeline's own UNet that is none.
     """
     own = path / "unet"
-    checkpoints = [folder / "unet" for folder in sorted(path.glob("checkpoint-*"), key=_step, reverse=True)]
+    checkpoints = [root / "unet" for root in _checkpoints(path)]
     whole = [folder for folder in (own, *checkpoints) if _has_weights(folder)]
     for folder in whole:
         if _is_sat_unet(folder, read_config(folder)):
@@ -100,6 +126,16 @@ def _choose_unet(path: Path) -> Path | None:
     if whole:
         return whole[0]
     return own if own.is_dir() else None
+
+
+def _checkpoints(path: Path) -> list[Path]:
+    """Return the folders of training checkpoints, the last one first."""
+    return sorted(path.glob("checkpoint-*"), key=_step, reverse=True)
+
+
+def _folders(path: Path) -> list[Path]:
+    """Return the folders in a folder that are no training checkpoints."""
+    return sorted(item for item in path.glob("*") if item.is_dir() and not item.match("checkpoint-*"))
 
 
 def _step(folder: Path) -> int:
