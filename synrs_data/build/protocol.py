@@ -35,7 +35,8 @@ def calling(kind: Kind, name: str) -> Iterator[None]:
     """
     try:
         yield
-    except SynrsError:
+    except (SynrsError, MemoryError):
+        # Too little memory is part of the protocols: the batch is made in parts.
         raise
     except Exception as error:
         if name in BUILTIN[kind]:

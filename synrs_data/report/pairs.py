@@ -67,7 +67,7 @@ def radial_spectrum(grey: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDA
         grey: (height, width), 0 to 255.
 
     Returns:
-        Frequencies in cycles a pixel, 0 to 0.5, the middles of equal rings; and the mean of log10 power in each ring,
+        Frequencies in cycles a pixel, 0 to 0.5, the middles of equal rings; and log10 of the mean power in each ring,
         linearly interpolated where a small image has no sample in it.
     """
     height, width = grey.shape
@@ -75,11 +75,11 @@ def radial_spectrum(grey: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDA
     power = np.abs(np.fft.fft2((grey - grey.mean()) * window)) ** 2 / (window**2).sum()
     radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None, :])
     ring = np.minimum((radius / 0.5 * _BINS).astype(int), _BINS).ravel()
-    sums = np.bincount(ring, np.log10(power + 1e-3).ravel(), minlength=_BINS + 1)[:_BINS]
+    sums = np.bincount(ring, power.ravel(), minlength=_BINS + 1)[:_BINS]
     counts = np.bincount(ring, minlength=_BINS + 1)[:_BINS]
     middles = (np.arange(_BINS) + 0.5) / _BINS * 0.5
     known = counts > 0
-    return middles, np.interp(middles, middles[known], sums[known] / counts[known])
+    return middles, np.interp(middles, middles[known], np.log10(sums[known] / counts[known] + 1e-3))
 
 
 def _view(folder: BuildFolder, facts: BuildFacts, row: dict[str, Any]) -> PairView:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BaseModel, ConfigDict
 
+from synrs_data.degradations.distributions import Choice, Uniform
 from synrs_data.sample import GeneratorIdentity, Inputs, Request
 
 
@@ -106,3 +107,60 @@ class Ruler:
 
     def score(self, batch: Any) -> dict[str, list[float]]:
         return {"ruler_mean": [float(image.mean()) for image in batch.images]}
+
+
+class ShrinkOptions(BaseModel):
+    """Options of the degradation `shrink`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    scale: int = 2
+    fault: str = ""
+    most_at_once: int = 1000
+
+
+class Shrink:
+    """Means of blocks, with seeded noise of a drawn strength; `fault` names what it does wrong."""
+
+    Options: ClassVar[type[BaseModel]] = ShrinkOptions
+
+    def __init__(self, options: ShrinkOptions) -> None:
+        self._options = options
+        self.scale = options.scale
+
+    def digest(self) -> str:
+        return ""
+
+    def load(self, device: str) -> None:
+        if self._options.fault == "raises":
+            raise OSError("no such lens")
+
+    def draw(self, seed: int, height: int, width: int) -> dict[str, Any]:
+        if self._options.fault == "draws":
+            return {"level": float("nan")}
+        random = np.random.default_rng(seed)
+        level = random.uniform(0, 20)
+        kind = str(random.choice(["soft", "hard"], p=[0.25, 0.75]))
+        return {"level": float(level), "kind": kind, "noise.seed": int(random.integers(2**53))}
+
+    def prepare(self, images: Sequence[NDArray[np.uint8]]) -> list[NDArray[np.uint8]]:
+        return list(images)
+
+    def degrade(
+        self, images: Sequence[NDArray[np.uint8]], parameters: Sequence[Any]
+    ) -> list[NDArray[np.uint8]]:
+        if len(images) > self._options.most_at_once:
+            raise MemoryError("too many")
+        made = [self._degrade(image, drawn) for image, drawn in zip(images, parameters, strict=True)]
+        return [image[1:] for image in made] if self._options.fault == "size" else made
+
+    def _degrade(self, image: NDArray[np.uint8], drawn: Any) -> NDArray[np.uint8]:
+        scale = self.scale
+        height, width, _ = image.shape
+        means = image.reshape(height // scale, scale, width // scale, scale, 3).mean(axis=(1, 3))
+        noise = np.random.default_rng(drawn["noise.seed"]).normal(0, drawn["level"], means.shape)
+        found: NDArray[np.uint8] = np.rint(means + noise).clip(0, 255).astype(np.uint8)
+        return found
+
+    def distributions(self) -> dict[str, Any]:
+        return {"level": Uniform.between(0, 20), "kind": Choice({"soft": 0.25, "hard": 0.75})}
