@@ -72,7 +72,8 @@ def radial_spectrum(grey: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDA
     """
     height, width = grey.shape
     window = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[None, 1:-1]
-    power = np.abs(np.fft.fft2((grey - grey.mean()) * window)) ** 2 / (window**2).sum()
+    mean = (grey * window).sum() / window.sum()
+    power = np.abs(np.fft.fft2((grey - mean) * window)) ** 2 / (window**2).sum()
     radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width)[None, :])
     ring = np.minimum((radius / 0.5 * _BINS).astype(int), _BINS).ravel()
     sums = np.bincount(ring, power.ravel(), minlength=_BINS + 1)[:_BINS]

@@ -208,9 +208,9 @@ def _all_drawn(built: BuildResult) -> list[str]:
 
 
 def test_the_spectrum_of_a_wave_peaks_at_its_frequency() -> None:
-    wave = np.tile(127.5 + 100 * np.sin(2 * np.pi * 0.2 * np.arange(128)), (128, 1))
+    wave = np.tile(127.5 + 100 * np.sin(2 * np.pi * 25 / 128 * np.arange(128)), (128, 1))
     frequencies, power = radial_spectrum(wave)
-    assert frequencies[power.argmax()] == pytest.approx(0.2, abs=0.01)
+    assert frequencies[power.argmax()] == pytest.approx(25 / 128, abs=0.25 / 32)
 
 
 def test_the_card_says_what_the_pairs_are(built: BuildResult) -> None:
