@@ -14,7 +14,8 @@ class Uniform:
     """A mixture of uniform distributions.
 
     Attributes:
-        pieces: Probability, lowest and highest value of each; the probabilities add up to 1.
+        pieces: Probability, lowest and highest value of each; the probabilities add up to 1. A piece whose lowest
+            value is its highest is that value alone.
     """
 
     pieces: tuple[tuple[float, float, float], ...]
@@ -34,7 +35,8 @@ class Uniform:
         points = np.asarray(values, dtype=np.float64)
         total = np.zeros_like(points)
         for share, low, high in self.pieces:
-            total += share * np.clip((points - low) / (high - low), 0.0, 1.0)
+            below = points >= low if low == high else np.clip((points - low) / (high - low), 0.0, 1.0)
+            total += share * below
         return total
 
 
