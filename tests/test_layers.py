@@ -27,6 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "files",
         "errors",
         "real_images",
+        "resampling",
         "resources",
         "vocabulary",
     ),
