@@ -11,8 +11,7 @@ from pathlib import Path
 
 from synrs_data import files
 from synrs_data.errors import UserError
-
-IMAGE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"})
+from synrs_data.image_sources.listing import IMAGE_ENDINGS, files_below
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +61,9 @@ class LabelledFolder:
         Raises:
             UserError: There is none.
         """
-        paths = sorted(path for path in self._root.rglob("*") if path.suffix.lower() in IMAGE_ENDINGS)
         found = tuple(
             RealImage(path.relative_to(self._root).as_posix(), path, files.sha256(path))
-            for path in paths
-            if path.is_file()
+            for path in files_below(self._root, IMAGE_ENDINGS)
         )
         if not found:
             raise UserError(

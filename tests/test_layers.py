@@ -26,6 +26,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "events",
         "files",
         "errors",
+        "image_sources",
         "real_images",
         "resampling",
         "resources",

@@ -19,8 +19,8 @@ from synrs_data import files
 from synrs_data.errors import UserError
 from synrs_data.filters.base import Batch, EncoderOptions, Scores
 from synrs_data.filters.perceptual_hash import Hashes, nearest_distance, perceptual_hash
+from synrs_data.image_sources.listing import IMAGE_ENDINGS, files_below
 from synrs_data.models.encoder import Features, encoder_digest, load_encoder
-from synrs_data.real_images import IMAGE_ENDINGS
 from synrs_data.recipe import Threshold, path_option
 from synrs_data.vocabulary import LabelSet
 
@@ -126,8 +126,9 @@ def read_contents(source: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def _sources(source: Path) -> list[Path]:
-    paths = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.is_file())
-    paths = [path for path in paths if path.suffix.lower() in {*IMAGE_ENDINGS, ".tar"}]
+    endings = IMAGE_ENDINGS | {".tar"}
+    single = [source] if source.is_file() and source.suffix.lower() in endings else []
+    paths = single or files_below(source, endings)
     if not paths:
         raise UserError(
             "there are no images (jpg, png, webp, tif) and no tars of images",

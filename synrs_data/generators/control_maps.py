@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +17,13 @@ from PIL import ImageOps
 from synrs_data import files
 from synrs_data.errors import UserError
 from synrs_data.generators.palettes import Palette
-from synrs_data.real_images import IMAGE_ENDINGS
+from synrs_data.image_sources.listing import (
+    IMAGE_ENDINGS,
+    files_below,
+    has_image_ending,
+    read_part,
+    tar_entries,
+)
 from synrs_data.resources import suggestion
 from synrs_data.sample import Request
 
@@ -62,17 +67,7 @@ class ControlMap:
         Raises:
             UserError: It has gone, or is cut short.
         """
-        try:
-            with self.path.open("rb") as file:
-                file.seek(self.offset)
-                content = file.read(-1 if self.size is None else self.size)
-        except OSError as error:
-            raise UserError(
-                f"cannot be read: {error.strerror}", where=self.where, fix="put the map back"
-            ) from error
-        if self.size is not None and len(content) < self.size:
-            raise UserError("is cut short", where=self.where, fix="get the tar again, whole")
-        return content
+        return read_part(self.path, self.offset, self.size, where=self.where, what="map")
 
 
 class ControlMaps:
@@ -175,7 +170,7 @@ class ControlMaps:
             return self.maps[name]
         # A key of a tar has no ending, and a file may be named without its own.
         found = self._by_stem.get(name) or self._by_stem.get(_stem(name)) or []
-        found = [key for key in found if not (_has_ending(name) and _has_ending(key))]
+        found = [key for key in found if not (has_image_ending(name) and has_image_ending(key))]
         if len(found) == 1:
             return self.maps[found[0]]
         if found:
@@ -195,39 +190,26 @@ class ControlMaps:
         if self._root.is_file():
             yield from _members(self._root, self._field)
             return
-        paths = sorted(path for path in self._root.rglob("*") if path.is_file())
-        for path in paths:
+        for path in files_below(self._root, IMAGE_ENDINGS | {".tar"}):
             if path.suffix.lower() in IMAGE_ENDINGS:
                 yield ControlMap(path.relative_to(self._root).as_posix(), path)
-            elif path.suffix.lower() == ".tar":
+            else:
                 yield from _members(path, self._field)
 
 
 def _members(path: Path, field: str | None) -> Iterator[ControlMap]:
     """Yield the images of a tar by the key of their sample: its name up to the first dot of the file name."""
-    try:
-        with tarfile.open(path, "r:") as tar:
-            for info in tar:
-                folder, slash, file = info.name.rpartition("/")
-                stem, _, name = file.partition(".")
-                wanted = name == field if field else _has_ending(f".{name}")
-                # A link could lead out of the archive.
-                if info.isreg() and stem and wanted:
-                    yield ControlMap(
-                        f"{folder}{slash}{stem}", path, info.name, info.offset_data, max(info.size, 0)
-                    )
-    except (tarfile.TarError, OSError, ValueError, EOFError) as error:
-        raise UserError(
-            f"is no whole, uncompressed tar: {error}", where=str(path), fix="get the tar again, whole"
-        ) from error
+    for info in tar_entries(path):
+        folder, slash, file = info.name.rpartition("/")
+        stem, _, name = file.partition(".")
+        wanted = name == field if field else has_image_ending(f".{name}")
+        # A link could lead out of the archive.
+        if info.isreg() and stem and wanted:
+            yield ControlMap(f"{folder}{slash}{stem}", path, info.name, info.offset_data, info.size)
 
 
 def _stem(key: str) -> str:
-    return key[: -len(Path(key).suffix)] if _has_ending(key) else key
-
-
-def _has_ending(name: str) -> bool:
-    return Path(f"x{name}" if name.startswith(".") else name).suffix.lower() in IMAGE_ENDINGS
+    return key[: -len(Path(key).suffix)] if has_image_ending(key) else key
 
 
 def prepare_map(

@@ -16,7 +16,7 @@ from synrs_data import files
 from synrs_data.errors import UserError
 from synrs_data.generators.control_maps import prepare_map
 from synrs_data.geo import GEO_FIELDS, GeoRecord, geo_record
-from synrs_data.real_images import IMAGE_ENDINGS
+from synrs_data.image_sources.listing import IMAGE_ENDINGS, files_below
 from synrs_data.resources import suggestion
 from synrs_data.sample import Request
 
@@ -70,11 +70,10 @@ class ImageStacks:
             UserError: There is none, or they have different numbers of dates.
         """
         groups: dict[str, list[Path]] = {}
-        for path in sorted(self._root.rglob("*")):
-            if path.suffix.lower() in IMAGE_ENDINGS | {BANDS} and path.is_file():
-                key = path.parent if self._dates else path
-                if key != self._root:
-                    groups.setdefault(key.relative_to(self._root).as_posix(), []).append(path)
+        for path in files_below(self._root, IMAGE_ENDINGS | {BANDS}):
+            key = path.parent if self._dates else path
+            if key != self._root:
+                groups.setdefault(key.relative_to(self._root).as_posix(), []).append(path)
         if not groups:
             raise UserError(
                 f"there are no {'folders of ' if self._dates else ''}images (jpg, png, webp, tif, npy)",
