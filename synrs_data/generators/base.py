@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from synrs_data.image_sources import SourceImage
 from synrs_data.sample import GeneratorIdentity, Inputs, Request
 
 Image = NDArray[np.uint8]
@@ -83,7 +84,7 @@ class SourcedGenerator(ConditionedGenerator, Protocol):
         """Folder of the real images of an evaluation, none of which may be a source; None if there is none."""
         ...
 
-    def sources(self, labels: Sequence[str]) -> list[Path]:
+    def sources(self, labels: Sequence[str]) -> Sequence[Path | SourceImage]:
         """Return every real image from which images of these labels may start.
 
         Raises:
