@@ -1,7 +1,8 @@
-"""`models list`: published models, how to get each, what runs it, and whether it is here."""
+"""`models list` and `models convert`: published models, how to get each, what runs it, and whether it is here."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,7 +24,6 @@ def list_models(
 ) -> None:
     """List published models: where to get each, what runs it, whether it is in this folder; asks no network."""
     import json
-    from pathlib import Path
 
     from synrs_data.models.published import published_models
 
@@ -40,6 +40,25 @@ def list_models(
         typer.echo(f"{mark} {model.name:{width}}  {pixels:10}  size: {model.size}")
         for key, value in _details(model):
             typer.echo(f"        {key:8} {value}")
+
+
+@app.command("convert")
+def convert_model(
+    name: Annotated[
+        str, typer.Argument(help="realesrgan-x4plus, realesrgan-x4plus-anime or realesr-animevideov3.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="File, .pth or .safetensors; default: its place below models/."),
+    ] = None,
+) -> None:
+    """Write Real-ESRGAN's weights, which the extra `sr` brings in another format, as a file of PyTorch."""
+    from synrs_data.models.ncnn_convert import CONVERTIBLE, convert
+
+    path = convert(name, out)
+    typer.echo(f"{name}: {path}")
+    if out is None:
+        typer.echo(f"in a recipe: `model: {CONVERTIBLE[name].folder}` of the generator `spandrel-upscale`")
 
 
 def _details(model: PublishedModel) -> list[tuple[str, str]]:

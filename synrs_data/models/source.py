@@ -102,7 +102,7 @@ def locate(name: str, *, revision: str | None = None, fetch: Fetch | None = None
     embedded = embedded_models()
     if name in embedded:
         return _folder(name, embedded[name], "embedded")
-    path = _path(name)
+    path = user_path(name)
     if not name:
         raise WeightsError("there is no model without a name", fix=_known(name))
     if files.exists(path):
@@ -126,7 +126,8 @@ def _known(name: str) -> str:
     return suggestion(name, embedded_models(), what="embedded model") + ", or a folder, or a Hub id ORG/REPO"
 
 
-def _path(name: str) -> Path:
+def user_path(name: str) -> Path:
+    """Return what a user named as a path, with `~` expanded where that is a user's folder."""
     try:
         return Path(name).expanduser()
     except RuntimeError:
