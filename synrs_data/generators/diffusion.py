@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import logging
 from collections.abc import Sequence
@@ -10,11 +11,12 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from synrs_data.errors import RecipeError, WeightsError
 from synrs_data.generators.base import Image
 from synrs_data.generators.conditioning import conditioning_of, native_size
+from synrs_data.models.lora import Lora, find_lora
 from synrs_data.models.source import ModelFolder, fetch_files, locate
 from synrs_data.recipe import path_option
 from synrs_data.sample import GeneratorIdentity, Request
@@ -30,6 +32,10 @@ class DiffusersOptions(BaseModel):
     model: str = path_option(description="Embedded model, folder of a pipeline, or Hub id.")
     revision: str | None = Field(None, description="Branch, tag or commit of a Hub id; pin a commit.")
     variant: str | None = Field(None, description='File variant of the weights, such as "fp16".')
+    lora: str | None = path_option(
+        None, description="LoRA that is merged into the weights: safetensors file, its folder, or Hub id."
+    )
+    lora_scale: float = Field(1.0, description="Strength of the LoRA; 0 switches it off.")
     scheduler: str | None = Field(None, description="Class of the scheduler, such as DDIMScheduler.")
     steps: int | None = Field(None, ge=1, description="Number of inference steps.")
     guidance_scale: float | None = Field(None, ge=0, description="Strength of guidance; 1 switches it off.")
@@ -47,6 +53,12 @@ class DiffusersOptions(BaseModel):
     batch_size: int = Field(8, ge=1, description="Images made together; other batches are other noise.")
     channels_last: bool = Field(False, description="Memory format NHWC of the UNet and VAE.")
     compile: bool = Field(False, description="torch.compile the denoiser: slow first batch, faster after.")
+
+    @model_validator(mode="after")
+    def _scale_of_a_lora(self) -> DiffusersOptions:
+        if self.lora is None and self.lora_scale != 1:
+            raise ValueError("`lora_scale` needs `lora`")
+        return self
 
 
 class DiffusersGenerator:
@@ -84,9 +96,16 @@ class DiffusersGenerator:
             return fetch_files(["*.safetensors", "*.bin"])(name, revision)
         return snapshot_download(name, revision=revision, allow_patterns=["README.md"])
 
+    @cached_property
+    def _lora(self) -> Lora | None:
+        return None if self._options.lora is None else find_lora(self._options.lora)
+
     def digest(self) -> str:
-        """Return the sha256 over the pipeline's files."""
-        return self._model.sha256()
+        """Return the sha256 over the pipeline's files, and over that and the LoRA if there is one."""
+        if self._lora is None:
+            return self._model.sha256()
+        parts = (self._model.sha256(), self._lora.sha256(), repr(self._options.lora_scale))
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def load(self, device: str) -> GeneratorIdentity:
         """Load the pipeline; see `Generator.load`."""
@@ -94,6 +113,10 @@ class DiffusersGenerator:
 
         options = self._options
         pipeline = self._load_pipeline()
+        if self._lora is not None:
+            from synrs_data.models.lora_merge import merge_lora
+
+            merge_lora(pipeline, self._lora, options.lora_scale)
         if options.scheduler is not None:
             pipeline.scheduler = _scheduler(options.scheduler, pipeline.scheduler)
         self._conditioning = conditioning_of(pipeline)
@@ -195,6 +218,7 @@ class DiffusersGenerator:
                 "compile": options.compile,
                 "model_family": self._conditioning.family,
                 "conditioning": list(self._conditioning.fields),
+                **({} if self._lora is None else self._lora.parameters(options.lora_scale)),
             },
         )
 

@@ -152,8 +152,7 @@ _NOT_A_PIPELINE = {
     ),
     Family.LORA: (
         "is a LoRA, no diffusers pipeline: it has no model_index.json",
-        "merge it into its base (load_lora_weights, fuse_lora, save_pretrained of the base's pipeline), "
-        "and name the folder of the result",
+        "name the pipeline that it was trained on by `model`, and this by `lora`",
     ),
     Family.SINGLE_FILE: (
         "is one file of the original latent-diffusion code ({file}), no diffusers pipeline",

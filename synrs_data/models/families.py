@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -111,6 +111,11 @@ def tensor_names(folder: Path) -> frozenset[str]:
     return frozenset(name for file in sorted(folder.glob("*.bin")) for name in _in_pickle(file))
 
 
+def is_lora(names: Iterable[str]) -> bool:
+    """Say whether names of tensors are those of a LoRA, in any trainer's format."""
+    return any(".lora" in name or "lora_" in name for name in names)
+
+
 def _choose_unet(path: Path) -> Path | None:
     """Return the UNet of a pipeline: its own, or that of its last training checkpoint.
 
@@ -163,7 +168,7 @@ def _is_sat_unet(unet: Path, config: dict[str, Any]) -> bool:
 def _one_file(path: Path) -> Layout:
     for file in sorted([*path.glob("*.safetensors"), *path.glob("*.ckpt")]):
         names = list(_in_safetensors(file)) if file.suffix == ".safetensors" else []
-        if any(".lora" in name or "lora_" in name for name in names):
+        if is_lora(names):
             return Layout(Family.LORA, file=file)
         if file.suffix == ".ckpt" or any(name.startswith(_ORIGINAL_PREFIX) for name in names):
             return Layout(Family.SINGLE_FILE, file=file)

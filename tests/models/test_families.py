@@ -110,7 +110,7 @@ def test_text2earth_is_told_with_and_without_inpainting(
     ("write", "sentence", "fix"),
     [
         (write_controlnet, "is a ControlNet", "`controlnet`"),
-        (write_lora, "is a LoRA", "fuse_lora"),
+        (write_lora, "is a LoRA", "by `lora`"),
         (write_one_file, "last.safetensors", "from_single_file"),
         (write_ckpt, "last.ckpt", "from_single_file"),
     ],
