@@ -72,7 +72,8 @@ class Inputs:
     Attributes:
         derived_from: sha256 of the bytes of the real image it was made from, empty if there is none.
         fields: Extra fields of the sample, name to encoded image; every sample of a build has the same names.
-        parameters: What shaped this image alone, by name; merged into the record's `parameters`.
+        parameters: What shaped this image alone, by name; merged into the record's `parameters`. A list of names
+            under `unreadable` says which source images came before and cannot be used; the build counts them.
     """
 
     derived_from: str = ""

@@ -26,6 +26,7 @@ class DoneShard:
     files: dict[str, dict[str, Any]]
     generator: dict[str, Any]
     environment: dict[str, str]
+    unreadable: tuple[str, ...] = ()
 
 
 def done_shards(folder: BuildFolder, count: int, fingerprint: str) -> list[DoneShard]:
@@ -52,7 +53,12 @@ def read_marker(folder: BuildFolder, shard: int, fingerprint: str) -> DoneShard 
         if values.pop("digest") != marker_digest(values):
             return None
         done = DoneShard(
-            values["shard"], values["samples"], values["files"], values["generator"], values["environment"]
+            values["shard"],
+            values["samples"],
+            values["files"],
+            values["generator"],
+            values["environment"],
+            tuple(values.get("unreadable", [])),
         )
         sizes = [
             (folder.candidates / name).stat().st_size == entry["bytes"] for name, entry in done.files.items()

@@ -58,6 +58,7 @@ def finalise(
         "generator": facts.generator,
         "environments": facts.environments,
         "quarantined": facts.quarantined,
+        **({"unreadable": list(facts.unreadable)} if facts.unreadable else {}),
         "files": {
             path.relative_to(folder.root).as_posix(): {
                 "sha256": files.sha256(path),
@@ -91,6 +92,7 @@ def gather_facts(folder: BuildFolder, plan: BuildPlan, done: list[DoneShard]) ->
         quarantined=[shard for shard in range(plan.shards) if shard not in made],
         columns=plan.columns,
         extra_fields=plan.extra_fields,
+        unreadable=tuple(sorted({name for shard in done for name in shard.unreadable})),
         drawn=tuple(drawn_parameters([packed, rejected], plan.recipe.degradation)),
     )
 

@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,7 @@ class _Rows:
 
     writer: TarWriter
     rows: list[dict[str, Any]]
+    unreadable: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,7 @@ class ShardWorker:
             },
             "generator": asdict(self._provenance.identity),
             "environment": environment(self._device),
+            **({"unreadable": sorted(output.unreadable)} if output.unreadable else {}),
         }
         files.write_text(self._folder.done(shard), marker_text(marker))
 
@@ -148,6 +150,7 @@ class ShardWorker:
         started = time.perf_counter()
         requests = [request for _, request in drawn]
         inputs = self._inputs(requests)
+        self._tell_of_unreadable(shard, inputs or [], output)
         images = self._generate(shard, requests)
         pairs = None if self._pairs is None else self._pairs.make(requests, images)
         if pairs is not None:
@@ -178,6 +181,14 @@ class ShardWorker:
             check_inputs(self._generator.inputs(request), self._plan.extra_fields, name)
             for request in requests
         ]
+
+    def _tell_of_unreadable(self, shard: int, inputs: list[Inputs], output: _Rows) -> None:
+        """Count the source images that cannot be used, and tell of each once a shard, with the reason."""
+        reasons = getattr(self._generator, "unreadable", {})
+        for name in sorted({name for given in inputs for name in given.parameters.get("unreadable", [])}):
+            if name not in output.unreadable:
+                output.unreadable.add(name)
+                self._report("unreadable", shard=shard, image=name, reason=reasons.get(name, ""))
 
     def _generate(self, shard: int, requests: list[Request]) -> list[NDArray[np.uint8]]:
         try:

@@ -105,6 +105,9 @@ def _conclude(result: object, *, as_json: bool) -> None:
             )
             total = sum(split["samples"] for split in result.manifest["splits"].values())
             typer.echo(f"{total} of {result.manifest['candidates']} candidates packed ({splits})")
+            if unreadable := result.manifest.get("unreadable"):
+                names = ", ".join(unreadable[:5]) + (", ..." if len(unreadable) > 5 else "")
+                typer.echo(f"{len(unreadable)} source images cannot be used; others were taken: {names}")
             typer.echo(f"shards  {root / 'data'}\nreport  {result.folder.report}")
     if result.quarantined:
         raise QuarantineError(

@@ -128,7 +128,9 @@ def sentence(event: Event) -> str:
         case "shard_damaged":
             return f"shard {event['shard']} is damaged and will be made again"
         case "sliced":
-            return f"shard {event['shard']}: too little memory for {event['images']} images at once, halved"
+            return f"too little memory for {event['images']} images at once, halved"
+        case "unreadable":
+            return f"source image {event['image']} cannot be used: {event['reason'] or 'see its sample'}"
         case "packed":
             return f"packed {event['samples']} samples, {event['rejected']} candidates left out"
     return ""

@@ -54,6 +54,7 @@ class BuildFacts:
         columns: Meaning of each score column, in order.
         extra_fields: Fields of images that the generator adds to each sample.
         drawn: What the degradation of pairs drew.
+        unreadable: Names of source images that cannot be used, for which others were taken.
     """
 
     recipe: Recipe
@@ -67,6 +68,7 @@ class BuildFacts:
     columns: dict[str, str]
     extra_fields: tuple[str, ...] = ()
     drawn: tuple[Drawn, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
     @property
     def pairs(self) -> bool:
