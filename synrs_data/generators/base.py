@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -91,3 +92,9 @@ class SourcedGenerator(ConditionedGenerator, Protocol):
             UserError: A label has too few.
         """
         ...
+
+
+def draw(what: str, request: Request, count: int) -> int:
+    """Return a number below `count` that is a hash of the request's seed, another for each `what`."""
+    digest = hashlib.blake2b(f"{what}/{request.seed}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % count

@@ -16,6 +16,7 @@ from PIL import ImageOps
 from pydantic import Field
 
 from synrs_data.errors import RecipeError, UserError
+from synrs_data.generators.base import draw
 from synrs_data.generators.conditioning import image_size
 from synrs_data.generators.diffusion import DiffusersGenerator, DiffusersOptions
 from synrs_data.real_images import LabelledFolder, RealImage
@@ -137,12 +138,6 @@ class FromReal(DiffusersGenerator):
             )
         own = {"strength": real.strength, "shots": real.shots, "resize": real.resize}
         return replace(identity, parameters=identity.parameters | own)
-
-
-def draw(what: str, request: Request, count: int) -> int:
-    """Return a number below `count` that is a hash of the request's seed, another for each `what`."""
-    digest = hashlib.blake2b(f"{what}/{request.seed}".encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") % count
 
 
 @lru_cache(maxsize=128)

@@ -13,8 +13,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from synrs_data.errors import UserError
-from synrs_data.generators.base import Image
-from synrs_data.generators.from_real import draw
+from synrs_data.generators.base import Image, draw
 from synrs_data.image_sources import ImageSource, SourceImage, decode_rgb
 from synrs_data.recipe import Model, path_option
 from synrs_data.sample import GeneratorIdentity, Inputs, Request

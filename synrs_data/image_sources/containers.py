@@ -118,7 +118,7 @@ def parquet_column(path: Path, field: str | None, preferred: str) -> str:
     import polars as pl
 
     with _reading(path):
-        schema = pl.read_parquet_schema(path)
+        schema = pl.scan_parquet(path, glob=False).collect_schema()
     columns = [
         name
         for name, kind in schema.items()

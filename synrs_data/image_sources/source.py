@@ -149,33 +149,40 @@ class ImageSource:
         if address is not None:
             patterns = [f"*{case}" for end in sorted(_ENDINGS) for case in (end, end.upper())]
             root = fetch_dataset(address, patterns)
-            return _Place(root, root / address.path, address.name, root.name)
+            start = self._check(root / address.path)
+            return _Place(root, start, address.name, root.name)
         try:
             start = Path(self._location).expanduser()
         except RuntimeError:
             # `~NAME` of an unknown user.
             start = Path(self._location)
-        if self._location and files.exists(start) and not (start.is_file() or start.is_dir()):
-            raise UserError("is neither a file nor a folder", where=self._location, fix="give one of images")
-        start = start.absolute()
+        start = self._check(start).absolute()
         return _Place(start.parent if start.is_file() else start, start, start.resolve().name, "local")
 
-    @cached_property
-    def _build(self) -> BuildFiles | None:
-        return build_around(self._place.start)
-
-    def _relative(self, path: Path) -> str:
-        return printable(path.relative_to(self._place.root).as_posix())
-
-    def _scan(self) -> Iterator[SourceImage]:
-        start = self._place.start
+    def _check(self, start: Path) -> Path:
+        """Return a path if something is there that may hold images."""
         if not self._location or not files.exists(start):
             raise UserError(
                 "there is no such file or folder",
                 where=self._location or "the empty path",
                 fix="correct the path in the recipe, or write hf://datasets/USER/NAME for a dataset of the Hub",
             )
-        kind, paths = self._of_one_kind(self._files(start))
+        if not (start.is_file() or start.is_dir()):
+            raise UserError(
+                "is neither a file nor a folder", where=self._location, fix="give one that holds images"
+            )
+        return start
+
+    @cached_property
+    def _build(self) -> BuildFiles | None:
+        return build_around(self._place.start)
+
+    def _relative(self, path: Path) -> str:
+        root = self._place.root if self._build is None else self._build.folder
+        return printable(path.relative_to(root).as_posix())
+
+    def _scan(self) -> Iterator[SourceImage]:
+        kind, paths = self._of_one_kind(self._files(self._place.start))
         for path in paths:
             name = self._relative(path)
             if kind == "tars":
