@@ -71,6 +71,17 @@ class Band(_Part):
         return self
 
 
+class Bands(_Part):
+    """The bands of an instrument that make an RGB image."""
+
+    r: Band
+    g: Band
+    b: Band
+
+    def __getitem__(self, name: BandName) -> Band:
+        return {"r": self.r, "g": self.g, "b": self.b}[name]
+
+
 class SensorPreset(_Part):
     """An instrument.
 
@@ -90,15 +101,7 @@ class SensorPreset(_Part):
     shift: float = Field(0.0, ge=0, le=2)
     misregistration: float = Field(0.0, ge=0, le=2)
     bits: int = Field(12, ge=1, le=16)
-    bands: dict[BandName, Band]
-
-    @field_validator("bands")
-    @classmethod
-    def _complete(cls, bands: dict[BandName, Band]) -> dict[BandName, Band]:
-        missing = [name for name in BANDS if name not in bands]
-        if missing:
-            raise ValueError(f"the band {missing[0]} is missing")
-        return bands
+    bands: Bands
 
 
 def preset_path(name: str) -> Path:
