@@ -117,7 +117,9 @@ class Metrics:
         try:
             with torch.inference_mode():
                 value = float(metric(*(pixels.to(device) for pixels in tensors)))
-        except AssertionError as error:
+        except (AssertionError, RuntimeError, ValueError) as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
             height, width = pair[0].shape[:2]
             raise UserError(
                 f"the metric {name} cannot score images of {width} x {height} pixels: {error}",
