@@ -121,6 +121,7 @@ def _depth(image: ImageFile.ImageFile) -> tuple[int, int]:
 def _opaque(image: PillowImage.Image) -> NDArray[np.uint8] | None:
     """Return the RGB of a loaded image, (height, width, 3); None if a pixel is transparent."""
     if "transparency" not in image.info and "A" not in image.mode:
-        return np.asarray(image.convert("RGB"))
+        # `convert` would copy an RGB scene of hundreds of megabytes.
+        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     pixels = np.asarray(image.convert("RGBA"))
     return pixels[..., :3] if (pixels[..., 3] == 255).all() else None
