@@ -1,8 +1,9 @@
-"""Methods by name: generators, caption strategies, degradations and filters, ours and those of installed plugins.
+"""Methods by name: generators, captions, degradations, filters and baselines, ours and those of installed plugins.
 
 A name maps to `module:attribute` and is imported when it is used, so that listing or checking a recipe
 imports no torch. Third parties register by the entry-point groups `synrs_data.generators`,
-`synrs_data.captions`, `synrs_data.degradations` and `synrs_data.filters`; a plugin cannot take one of our names.
+`synrs_data.captions`, `synrs_data.degradations`, `synrs_data.filters` and `synrs_data.baselines`; a plugin cannot
+take one of our names.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pydantic import BaseModel
 from synrs_data.errors import MissingExtraError, RecipeError
 from synrs_data.resources import suggestion
 
-Kind = Literal["generators", "captions", "degradations", "filters"]
+Kind = Literal["generators", "captions", "degradations", "filters", "baselines"]
 
 BUILTIN: dict[Kind, dict[str, str]] = {
     "generators": {
@@ -54,6 +55,11 @@ BUILTIN: dict[Kind, dict[str, str]] = {
         "pair-agreement": "synrs_data.filters.pair_agreement:PairAgreement",
         "sharpness": "synrs_data.filters.sharpness:Sharpness",
         "blockiness": "synrs_data.filters.blockiness:Blockiness",
+    },
+    "baselines": {
+        "eurosat-tiny-clip": "synrs_data.evaluate.baselines.eurosat_tiny_clip:EurosatTinyClip",
+        "open-clip": "synrs_data.evaluate.baselines.encoder:OpenClip",
+        "features": "synrs_data.evaluate.baselines.features:Features",
     },
 }
 

@@ -125,4 +125,5 @@ def test_the_options_of_our_methods_are_checked_without_torch() -> None:
 
 
 def test_kinds_are_those_of_the_entry_points() -> None:
-    assert sorted(BUILTIN) == cast("list[str]", ["captions", "filters", "generators"])
+    kinds = ["baselines", "captions", "degradations", "filters", "generators"]
+    assert sorted(BUILTIN) == cast("list[str]", kinds)

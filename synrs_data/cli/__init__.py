@@ -9,7 +9,7 @@ import sys
 import typer
 
 from synrs_data import __version__
-from synrs_data.cli import build, evidence, inventory, models
+from synrs_data.cli import build, evaluate, evidence, inventory, models
 
 _STOPPED = {128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
@@ -30,6 +30,7 @@ app.command("preview")(evidence.preview)
 app.command("list")(inventory.list_known)
 app.command("doctor")(inventory.doctor)
 app.add_typer(models.app, name="models")
+app.add_typer(evaluate.app, name="eval")
 
 
 def _version(wanted: bool) -> None:

@@ -6,18 +6,30 @@ from typing import Annotated
 
 import typer
 
-_KINDS = ("recipes", "generators", "captions", "degradations", "filters", "labels", "templates", "models")
+_KINDS = (
+    "recipes",
+    "generators",
+    "captions",
+    "degradations",
+    "filters",
+    "labels",
+    "templates",
+    "models",
+    "baselines",
+    "benchmarks",
+)
 
 
 def list_known(
     kind: Annotated[str | None, typer.Argument(help=f"One of {', '.join(_KINDS)}; all by default.")] = None,
     schema: Annotated[bool, typer.Option("--schema", help="With recipes: print their JSON Schema.")] = False,
 ) -> None:
-    """List recipes, methods with their options, label sets, template sets and embedded models."""
+    """List recipes, methods with their options, label sets, template sets, embedded models and benchmarks."""
     import json
 
     from synrs_data import inventory
     from synrs_data.errors import UserError
+    from synrs_data.evaluate.benchmark import describe as describe_benchmarks
     from synrs_data.resources import suggestion
 
     if kind is not None and kind not in _KINDS:
@@ -27,7 +39,7 @@ def list_known(
         return
     for name in [kind] if kind else _KINDS:
         typer.echo(f"{name}:")
-        for line in inventory.describe(name):
+        for line in describe_benchmarks() if name == "benchmarks" else inventory.describe(name):
             typer.echo(f"  {line}")
 
 

@@ -84,15 +84,20 @@ class Encoder:
             features: Any = self._model.encode_image(pixels.to(self._device), normalize=True)
         return np.asarray(features.float().cpu().numpy(), dtype=np.float32)
 
-    def texts(self, texts: Sequence[str]) -> Features:
-        """Encode texts."""
+    @property
+    def preprocessing(self) -> dict[str, Any]:
+        """How open_clip prepares an image for this model: size, mean, std, interpolation, resize mode."""
+        return dict(self._model.visual.preprocess_cfg)
+
+    def texts(self, texts: Sequence[str], *, normalize: bool = True) -> Features:
+        """Encode texts; without `normalize`, features keep the length that the model gives them."""
         import torch
 
         parts = []
         with torch.inference_mode():
             for start in range(0, len(texts), _TEXTS_AT_ONCE):
                 tokens = self._tokenizer(list(texts[start : start + _TEXTS_AT_ONCE])).to(self._device)
-                parts.append(self._model.encode_text(tokens, normalize=True).float().cpu().numpy())
+                parts.append(self._model.encode_text(tokens, normalize=normalize).float().cpu().numpy())
         return np.asarray(np.concatenate(parts), dtype=np.float32)
 
 
