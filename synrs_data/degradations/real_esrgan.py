@@ -105,13 +105,18 @@ class RealEsrgan:
         """
         import torch
 
+        # Made first, together: small arrays that stay among large ones that go would tear the heap apart, and
+        # memory would grow with the number of images, seven times as fast as the results.
+        results = [
+            np.empty((image.shape[0] // self.scale, image.shape[1] // self.scale, 3), dtype=np.uint8)
+            for image in images
+        ]
         with memory_errors(), torch.inference_mode():
-            return [self._one(image, drawn) for image, drawn in zip(images, parameters, strict=True)]
+            for result, image, drawn in zip(results, images, parameters, strict=True):
+                pixels = to_tensor(image, self._device)
+                result[:] = to_image(run(pixels, taken(self._preset.steps, drawn), drawn, self.scale))
+        return results
 
     def distributions(self) -> Mapping[str, Distribution]:
         """Return what each parameter is drawn from given that it applies, the seeds of noise aside."""
         return marginals(self._preset.steps)
-
-    def _one(self, image: Image, drawn: Parameters) -> Image:
-        pixels = to_tensor(image, self._device)
-        return to_image(run(pixels, taken(self._preset.steps, drawn), drawn, self.scale))

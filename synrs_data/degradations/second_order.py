@@ -10,7 +10,7 @@ import numpy as np
 
 from synrs_data.degradations import kernels
 from synrs_data.degradations.base import Image, Parameters
-from synrs_data.degradations.filtering import filtered
+from synrs_data.degradations.filtering import filtered, filtered_separably
 from synrs_data.degradations.jpeg import compressed
 from synrs_data.degradations.noise import add_correlated, add_gaussian, add_poisson, covariance_of
 from synrs_data.degradations.resize import resized
@@ -58,9 +58,9 @@ def apply(
 ) -> torch.Tensor:
     """Return an image after one step; `low_resolution` are height and width of the LR image."""
     if isinstance(step, Blur):
-        import torch
-
-        kernel = torch.from_numpy(kernel_of(step, drawn).astype(np.float32)).to(image.device)
+        kernel = kernel_of(step, drawn)
+        if drawn[f"{step.name}.kind"] == "iso" and not step.shift:
+            return filtered_separably(image, kernel.sum(axis=0))
         return filtered(image, kernel)
     if isinstance(step, Resize):
         return _resize(image, step, drawn, low_resolution)

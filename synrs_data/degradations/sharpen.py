@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from synrs_data.degradations.filtering import filtered
+from synrs_data.degradations.filtering import filtered_separably
 from synrs_data.degradations.kernels import gaussian
 
 if TYPE_CHECKING:
@@ -32,8 +30,8 @@ def sharpened(image: torch.Tensor, weight: float, radius: int, threshold: float)
 
     size = radius + 1 - radius % 2
     sigma = max(0.3 * ((size - 1) / 2 - 1) + 0.8, 0.1)
-    kernel = torch.from_numpy(gaussian(size, sigma).astype(np.float32)).to(image.device)
-    rest = image - filtered(image, kernel)
-    mask = filtered((rest.abs() * 255 > threshold).float(), kernel)
+    line = gaussian(size, sigma).sum(axis=0)
+    rest = image - filtered_separably(image, line)
+    mask = filtered_separably((rest.abs() * 255 > threshold).float(), line)
     sharp = torch.add(image, rest, alpha=weight).clamp_(0, 1)
     return image + mask * (sharp - image)
