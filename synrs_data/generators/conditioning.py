@@ -32,6 +32,8 @@ class Conditioning:
         numbers: From a record to the argument's value for one image.
         default_size: Width and height where the recipe gives none; 0 for what the pipeline says; None if the recipe
             must say it.
+        soft_masks: Whether it was trained to inpaint with masks of grey values, which a stock pipeline makes black and
+            white.
     """
 
     family: str
@@ -39,6 +41,7 @@ class Conditioning:
     fields: tuple[str, ...]
     numbers: Callable[[GeoRecord], tuple[float, ...] | int]
     default_size: int | None
+    soft_masks: bool = False
 
     @contextmanager
     def applied(self, unet: Any, records: Sequence[GeoRecord], images_per_prompt: int = 1) -> Iterator[None]:
@@ -98,7 +101,7 @@ def rows_of_batch(values: Any, batch: int) -> Any:
 
 STOCK = Conditioning("stock", "", (), lambda geo: (), 0)
 DIFFUSIONSAT = Conditioning("diffusionsat", "metadata", DIFFUSIONSAT_FIELDS, diffusionsat_numbers, None)
-TEXT2EARTH = Conditioning("text2earth", "class_labels", ("level",), text2earth_level, TEXT2EARTH_SIZE)
+TEXT2EARTH = Conditioning("text2earth", "class_labels", ("level",), text2earth_level, TEXT2EARTH_SIZE, True)
 
 
 def conditioning_of(pipeline: Any) -> Conditioning:

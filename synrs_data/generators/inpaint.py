@@ -17,9 +17,10 @@ from PIL import ImageDraw
 from pydantic import Field
 
 from synrs_data.errors import UserError
-from synrs_data.generators.base import Image
+from synrs_data.generators.base import Image, draw
+from synrs_data.generators.conditioning import conditioning_of
 from synrs_data.generators.diffusion import DiffusersOptions
-from synrs_data.generators.from_real import FromReal, FromRealOptions, Task, draw, prepare
+from synrs_data.generators.from_real import FromReal, FromRealOptions, Task, prepare
 from synrs_data.real_images import LabelledFolder, RealImage
 from synrs_data.recipe import path_option
 from synrs_data.sample import GeneratorIdentity, Inputs, Request
@@ -35,7 +36,8 @@ class InpaintOptions(FromRealOptions):
     )
     masks: str | None = path_option(
         None,
-        description="Masks, named like their sources but for the ending; white is painted anew; null: boxes.",
+        description="Masks, named like their sources but for the ending; white is painted anew; null: boxes. "
+        "Text2Earth reads grey as in between, other models above or below a half.",
     )
     box_share: float = Field(
         0.25, gt=0, lt=1, description="Share of the area in a box, which is placed by the request's seed."
@@ -122,6 +124,14 @@ class Inpaint(FromReal):
         unet = getattr(pipeline, "unet", None)
         return "Inpainting" if unet is None or unet.config.in_channels in (4, 9) else "Image2Image"
 
+    def _load_pipeline(self) -> Any:
+        """Return the pipeline; one whose model knows grey masks leaves them grey, as its authors' does."""
+        pipeline = super()._load_pipeline()
+        self._soft = hasattr(pipeline, "mask_processor") and conditioning_of(pipeline).soft_masks
+        if self._soft:
+            pipeline.mask_processor.register_to_config(do_binarize=False)
+        return pipeline
+
     def _identity(self) -> GeneratorIdentity:
         identity = super()._identity()
         return replace(
@@ -129,12 +139,14 @@ class Inpaint(FromReal):
         )
 
     def _mask(self, request: Request) -> tuple[PillowImage.Image, str]:
-        """Return the mask of a request, 0 or 255 at the model's size, and what it is."""
+        """Return the mask of a request at the model's size, 0 or 255 unless masks are soft, and what it is."""
         if self._inpaint.masks is None:
             return self._box(request)
         file = self._mask_file(self._source(request))
         coloured, _ = prepare(file, self._size, self._inpaint.resize)
-        mask = coloured.convert("L").point(lambda value: 255 if value > 127 else 0)
+        mask = coloured.convert("L")
+        if not self._soft:
+            mask = mask.point(lambda value: 255 if value > 127 else 0)
         if mask.getbbox() is None:
             raise UserError(
                 "the mask has no white pixel, so nothing would be painted",

@@ -19,6 +19,7 @@ from synrs_data.generators.inpaint import Inpaint, InpaintOptions
 from synrs_data.geo import GeoRecord
 from synrs_data.sample import Request
 from tests.real_folder import real_folder
+from tests.tiny_families import edit_json, write_text2earth_pipeline
 
 
 def made(folder: Path, sources: Path, **changes: Any) -> Inpaint:
@@ -151,6 +152,45 @@ def test_a_model_made_for_inpainting_gets_mask_and_masked_image(
         mask, source = inside(generator, wanted), source_of(generator, wanted, sources)
         assert np.array_equal(image[~mask], source[~mask])
         assert not np.array_equal(image[mask], source[mask])
+
+
+@pytest.mark.parametrize("family", ["text2earth", "stock"])
+def test_grey_masks_stay_grey_for_text2earth_alone(
+    tiny_pipeline: Path, sources: Path, masks: Path, tmp_path: Path, family: str
+) -> None:
+    for path in masks.rglob("*.png"):
+        grey = np.zeros((16, 16), dtype=np.uint8)
+        grey[:, 4:8], grey[:, 8:] = 102, 255
+        Image.fromarray(grey).save(path)
+    folder = write_text2earth_pipeline(tiny_pipeline, tmp_path / "inpainting", inpainting=True)
+    if family == "stock":
+        edit_json(folder / "unet/config.json", class_embed_type=None)
+        edit_json(folder / "model_index.json", _class_name="StableDiffusionInpaintPipeline")
+        drop_class_embedding(folder)
+    generator = made(folder, sources, masks=str(masks), width=16, height=16)
+    seen: list[Any] = []
+    hook = generator._pipeline.unet.register_forward_pre_hook(
+        lambda module, args, kwargs: seen.append((args[0] if args else kwargs["sample"])[:, 4]),
+        with_kwargs=True,
+    )
+    generator.generate(REQUESTS[:2])
+    hook.remove()
+    expected = 0.4 if family == "text2earth" else 0.0
+    columns = seen[0][0, 0].tolist()
+    assert len(set(columns)) == (3 if family == "text2earth" else 2)
+    assert columns[len(columns) // 4] == pytest.approx(expected)
+    kept = np.asarray(Image.open(io.BytesIO(generator.inputs(REQUESTS[0]).fields["mask.png"])))
+    assert sorted(set(kept.ravel().tolist())) == ([0, 102, 255] if family == "text2earth" else [0, 255])
+
+
+def drop_class_embedding(folder: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    file = folder / "unet/diffusion_pytorch_model.safetensors"
+    tensors = {
+        name: value for name, value in load_file(file).items() if not name.startswith("class_embedding")
+    }
+    save_file(tensors, file)
 
 
 @pytest.fixture(scope="module")
