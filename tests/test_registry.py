@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
-from typing import cast
 
 import pytest
 
@@ -126,4 +125,4 @@ def test_the_options_of_our_methods_are_checked_without_torch() -> None:
 
 def test_kinds_are_those_of_the_entry_points() -> None:
     kinds = ["baselines", "captions", "degradations", "filters", "generators"]
-    assert sorted(BUILTIN) == cast("list[str]", kinds)
+    assert sorted(BUILTIN) == kinds

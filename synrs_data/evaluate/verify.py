@@ -98,7 +98,7 @@ def _rows(table: pl.DataFrame, benchmark: Benchmark) -> Iterator[str]:
     yield from _some(f"there are not {classes} scores", _at(keys, lengths))
     if not lengths.any() and len(keys):
         scores = np.array(table["scores"].to_list(), dtype=np.float32)
-        finite = np.isfinite(scores).all(axis=1)
+        finite = np.asarray(np.isfinite(scores).all(axis=1), dtype=np.bool_)
         yield from _some("a score is not a finite number", _at(keys, ~finite))
         other = finite & (scores.argmax(axis=1) != predicted)
         yield from _some("predicted is not the class of the highest score", _at(keys, other))
