@@ -5,17 +5,41 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
+from PIL import Image
 
+from synrs_data.build.pairs import redo_pairs
 from synrs_data.build.run import build
 from synrs_data.recipe_file import load_recipe
 from synrs_data.resources import embedded_models, recipes
 from synrs_data.shards.manifest import verify
 from synrs_data.vocabulary import load_label_set
+from tests.tiny_controlnet import write_mask, write_tiny_controlnet
 
 
-@pytest.mark.parametrize("name", sorted(recipes()))
+REAL = ("sentinel2-like-x4", "ucmerced-realesrgan-x4")
+"""Recipes that take their images from a folder of the user."""
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_a_shipped_recipe_builds_with_other_real_images(name: str, tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    random = np.random.default_rng(5)
+    for number in range(4):
+        blocks = random.integers(30, 220, (72, 72, 3)).repeat(4, axis=0).repeat(4, axis=1)
+        pixels = blocks + random.normal(0, 6, blocks.shape)
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(images / f"{number}.png")
+    recipe = load_recipe(name, [f"generator.images={images}", "candidates=6", "shard_size=3"])
+    result = build(recipe, tmp_path / "out", engine="inline")
+    assert list(verify(result.folder)) == []
+    assert recipe.degradation is not None
+    assert list(redo_pairs(result.folder, recipe.degradation, "cpu")) == []
+
+
+@pytest.mark.parametrize("name", sorted(recipes().keys() - set(REAL)))
 def test_a_shipped_recipe_builds_with_another_model(name: str, tiny_pipeline: Path, tmp_path: Path) -> None:
     captions = tmp_path / "captions.jsonl"
     names = load_label_set(load_recipe(name).labels).names
@@ -33,10 +57,18 @@ def test_a_shipped_recipe_builds_with_another_model(name: str, tiny_pipeline: Pa
         "generator.dtype=float32",
         "generator.batch_size=8",
         "filters=[{method: quality}, {method: near-duplicate}]",
+        *(["degradation={method: area, scale: 2}"] if load_recipe(name).degradation else []),
         "select={thresholds: {quality_entropy: null, quality_clipped: null}, near_duplicate_distance: null}",
     ]
     if load_recipe(name).captions.method == "from-file":
         overrides.append(f"captions.path={captions}")
+    if load_recipe(name).generator.method == "controlnet":
+        masks = [write_mask(tmp_path / f"maps/{label}/1.png", np.eye(16)) for label in names]
+        assert len(masks) == labels
+        overrides += [
+            f"generator.controlnet={write_tiny_controlnet(tmp_path / 'net')}",
+            f"generator.maps={tmp_path / 'maps'}",
+        ]
     recipe = load_recipe(name, overrides)
     result = build(recipe, tmp_path / "out", engine="inline")
     assert list(verify(result.folder)) == []
