@@ -17,6 +17,7 @@ from synrs_data.errors import RecipeError, WeightsError
 from synrs_data.generators.base import Image
 from synrs_data.generators.conditioning import conditioning_of, native_size
 from synrs_data.models.lora import Lora, find_lora
+from synrs_data.models.memory import memory_errors
 from synrs_data.models.source import ModelFolder, fetch_files, locate
 from synrs_data.recipe import path_option
 from synrs_data.sample import GeneratorIdentity, Request
@@ -124,7 +125,7 @@ class DiffusersGenerator:
         if "image" not in inspect.signature(type(pipeline).__call__).parameters:
             # A pipeline that takes an image has its size from there.
             self._call |= native_size(self._conditioning, options.width, options.height)
-        _check_channels(pipeline, self._model.path)
+        self._check_channels(pipeline)
         pipeline.set_progress_bar_config(disable=True)
         pipeline.to(device)
         denoiser = next(name for name in ("unet", "transformer") if getattr(pipeline, name, None) is not None)
@@ -147,6 +148,14 @@ class DiffusersGenerator:
         options = self._options
         return load_pipeline(self._model, dtype=getattr(torch, options.dtype), variant=options.variant)
 
+    def _check_channels(self, pipeline: Any) -> None:
+        """Raise if the denoiser needs an input that nothing gives it."""
+        _check_channels(pipeline, self._model.path)
+
+    def _prompts(self, requests: Sequence[Request]) -> dict[str, Any]:
+        """Return the argument of a call that takes the prompts."""
+        return {"prompt": [request.prompt for request in requests]}
+
     def _arguments(self, requests: Sequence[Request]) -> dict[str, Any]:
         """Return what a call gets beside prompts and generators."""
         call = dict(self._call)
@@ -159,23 +168,15 @@ class DiffusersGenerator:
         import torch
 
         self._tell_of_cuts([request.prompt for request in requests])
-        call = self._arguments(requests)
-        try:
-            records = [request.geo for request in requests]
-            unet = getattr(self._pipeline, "unet", None)
-            with torch.inference_mode(), self._conditioning.applied(unet, records):
-                output = self._pipeline(
-                    prompt=[request.prompt for request in requests],
-                    generator=[torch.Generator("cpu").manual_seed(request.seed) for request in requests],
-                    output_type="pil",
-                    **call,
-                )
-        except RuntimeError as error:
-            # torch has a class of its own for GPUs alone; its CPU allocator says so in words.
-            if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in str(error):
-                raise
-            torch.cuda.empty_cache()
-            raise MemoryError(str(error).splitlines()[0]) from error
+        call = self._prompts(requests) | self._arguments(requests)
+        records = [request.geo for request in requests]
+        unet = getattr(self._pipeline, "unet", None)
+        with memory_errors(), torch.inference_mode(), self._conditioning.applied(unet, records):
+            output = self._pipeline(
+                generator=[torch.Generator("cpu").manual_seed(request.seed) for request in requests],
+                output_type="pil",
+                **call,
+            )
         return [np.asarray(image.convert("RGB")) for image in output.images]
 
     def _tell_of_cuts(self, prompts: list[str]) -> None:

@@ -25,13 +25,16 @@ _RENAMED = {"CLIPFeatureExtractor": "CLIPImageProcessor"}
 _VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", "*.model")
 
 
-def load_pipeline(model: ModelFolder, *, dtype: Any, variant: str | None = None) -> Any:
+def load_pipeline(
+    model: ModelFolder, *, dtype: Any, variant: str | None = None, as_named: bool = False
+) -> Any:
     """Load the text-to-image pipeline of a folder with every weight accounted for.
 
     Args:
         model: The folder, with its `model_index.json`.
         dtype: torch dtype of the weights.
         variant: File variant, such as "fp16"; None for the plain files.
+        as_named: Whether to return the pipeline that the folder names, whatever it does.
 
     Returns:
         A diffusers pipeline on the CPU.
@@ -63,7 +66,7 @@ def load_pipeline(model: ModelFolder, *, dtype: Any, variant: str | None = None)
         pipeline = (
             _assemble(index, layout, components) if ours else _load_stock(model.path, dtype, components)
         )
-        if "prompt" not in _call_names(pipeline) or "image" in _call_names(pipeline):
+        if not as_named and ("prompt" not in _call_names(pipeline) or "image" in _call_names(pipeline)):
             # A pipeline that edits images or needs no text; its parts may make images from text all the same.
             pipeline = AutoPipelineForText2Image.from_pipe(pipeline)
     except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
