@@ -76,7 +76,7 @@ def shrink(
         images: RGB images, (height, width, 3), both sides multiples of `scale`; they need not be of one size.
         kernel: "matlab" or "area", see `weights`.
         scale: Factor, from 1.
-        device: Where torch computes. It changes no byte, and neither do the other images.
+        device: Where torch computes. Sums are kept off ties so that neither it nor the other images decide a byte.
     """
     import torch
 

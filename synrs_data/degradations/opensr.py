@@ -1,8 +1,7 @@
 """`opensr-degradation`: the Sentinel-2 emulation of OpenSR for NAIP aerial images, with its own measured noise.
 
-The package opensr-degradation (MIT, extra `opensr`) was fitted to pairs of NAIP and Sentinel-2 images: Aybar et
-al., "A comprehensive benchmark for optical remote sensing image super-resolution", IEEE GRSL 2024. Of it are used,
-from its model `naip_d`:
+The package opensr-degradation (MIT, extra `opensr`, github.com/csaybar/opensr-degradation, read and run at 1.0.1)
+makes NAIP images look like Sentinel-2. Of it are used, from its model `naip_d`:
 
 - the blur, a Gaussian of 13 taps with sigma 3.0, 2.9 and 2.9 HR pixels for red, green and blue
   (naipd/blur.py), followed by bilinear sampling at every fourth pixel;

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 PSNR_CAP = 100.0
-"""PSNR of equal images, in dB, which would be infinite. Unequal 8-bit images of up to 10^5 pixels stay below."""
+"""PSNR of equal images, in dB, which would be infinite. Unequal 8-bit RGB images of up to 50,000 pixels stay below."""
 
 _WINDOW, _SIGMA = 11, 1.5
 _C1, _C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
