@@ -18,7 +18,6 @@ from synrs_data.shards.manifest import verify
 from synrs_data.vocabulary import load_label_set
 from tests.tiny_controlnet import write_mask, write_tiny_controlnet
 
-
 REAL = ("sentinel2-like-x4", "ucmerced-realesrgan-x4")
 """Recipes that take their images from a folder of the user."""
 
@@ -43,7 +42,8 @@ def test_a_shipped_recipe_builds_with_other_real_images(name: str, tmp_path: Pat
 def test_a_shipped_recipe_builds_with_another_model(name: str, tiny_pipeline: Path, tmp_path: Path) -> None:
     captions = tmp_path / "captions.jsonl"
     names = load_label_set(load_recipe(name).labels).names
-    rows = [{"caption": f"a view of {label}", "label": label} for label in names]
+    constant = (load_recipe(name).captions.model_extra or {}).get("label") is not None
+    rows = [{"caption": f"a view of {label}"} | ({} if constant else {"label": label}) for label in names]
     captions.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     labels = len(names)
     overrides = [
