@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from synrs_data.degradations.base import Image, Parameters
 from synrs_data.degradations.distributions import Distribution
-from synrs_data.degradations.memory import memory_errors
+from synrs_data.models.memory import memory_errors
 from synrs_data.resampling import shrink
 
 

@@ -22,12 +22,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from synrs_data.degradations.base import Image, Parameters
 from synrs_data.degradations.distributions import Distribution
-from synrs_data.degradations.memory import memory_errors
 from synrs_data.degradations.second_order import run, to_image, to_tensor
 from synrs_data.degradations.second_order_distributions import marginals
 from synrs_data.degradations.second_order_draws import draw, taken
 from synrs_data.degradations.second_order_preset import SecondOrderPreset, load_preset, preset_digest
 from synrs_data.degradations.sharpen import sharpened
+from synrs_data.models.memory import memory_errors
 from synrs_data.recipe import path_option
 
 

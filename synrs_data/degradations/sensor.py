@@ -26,9 +26,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from synrs_data.degradations.base import Image, Parameters
 from synrs_data.degradations.distributions import Distribution, Uniform
-from synrs_data.degradations.memory import memory_errors
 from synrs_data.degradations.point_spread import kernel, sigma_of
 from synrs_data.degradations.sensor_preset import BANDS, load_preset, preset_digest
+from synrs_data.models.memory import memory_errors
 from synrs_data.recipe import path_option
 from synrs_data.resampling import half_up, matrix
 

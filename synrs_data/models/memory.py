@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def memory_errors() -> Iterator[None]:
-    """Turn torch's own errors of CPU and GPU into `MemoryError`, as `Generator.generate` promises.
+    """Turn torch's own errors of CPU and GPU into `MemoryError`, as generators and degradations promise.
 
     Raises:
         MemoryError: Too little memory for what is done inside.
