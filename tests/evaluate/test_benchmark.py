@@ -1,0 +1,111 @@
+"""Benchmark files: what ships is whole, what is wrong is named, and the task hash covers what moves a score."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synrs_data.errors import RecipeError
+from synrs_data.evaluate import load_benchmark
+from synrs_data.evaluate.benchmark import benchmarks
+from synrs_data.vocabulary import load_label_set
+from tests.evaluate.tiny import features_values, images_values, write_benchmark
+
+
+@pytest.mark.parametrize("name", benchmarks())
+def test_a_shipped_benchmark_has_the_name_of_its_file_and_pins_its_prompts(name: str) -> None:
+    benchmark = load_benchmark(name)
+    assert benchmark.id == name
+    if benchmark.dataset.kind == "images":
+        assert len(benchmark.templates()) == benchmark.prompts.count
+    for metric in benchmark.metrics:
+        assert metric.chance == pytest.approx(1 / len(benchmark.classes))
+
+
+def test_the_classes_of_eurosat_mini_are_those_of_the_label_set() -> None:
+    assert list(load_benchmark("eurosat-mini").classes) == list(load_label_set("eurosat").labels)
+
+
+def test_the_task_hash_is_the_sha256_of_canonical_json(tmp_path: Path) -> None:
+    benchmark = load_benchmark(str(write_benchmark(tmp_path, features_values())))
+    values = json.loads(benchmark.model_dump_json())
+    del values["dataset"]["get"], values["dataset"]["path"]
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert benchmark.task_hash == hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"version": 2},
+        {"ensemble": "mean-normalise"},
+        {"classes": ["field", "lake", "city"]},
+        {"classes": ["lake", "field", "town"]},
+        {"prompts": {"name": "own", "count": 2, "sha256": "0" * 64}},
+        {"dataset": {"labels_sha256": "0" * 64}},
+        {"dataset": {"count": 7}},
+        {"metrics": [{"name": "top1", "direction": "higher", "chance": 0.3}]},
+        {"leak_policy": "other"},
+        {"license": "mit"},
+    ],
+)
+def test_the_task_hash_changes_with_everything_that_a_benchmark_says(
+    tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    first = load_benchmark(str(write_benchmark(tmp_path, features_values()))).task_hash
+    assert load_benchmark(str(write_benchmark(tmp_path, features_values(**changed)))).task_hash != first
+
+
+def test_where_the_data_lie_is_not_part_of_the_task(tmp_path: Path) -> None:
+    first = load_benchmark(str(write_benchmark(tmp_path, features_values()))).task_hash
+    moved = features_values(dataset={"path": "elsewhere.safetensors", "get": "ask"})
+    assert load_benchmark(str(write_benchmark(tmp_path, moved))).task_hash == first
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"clases": ["a"]}, "unknown key 'clases', did you mean 'classes'"),
+        ({"version": 0}, "'version'"),
+        ({"task": "retrieval"}, "'task'"),
+        ({"ensemble": "mean"}, "'ensemble'"),
+        ({"id": "a/b"}, "'id'"),
+        ({"classes": ["one"]}, "'classes'"),
+        ({"classes": ["a", "b", "a"]}, "the class a appears twice"),
+        ({"metrics": []}, "'metrics'"),
+        (
+            {"metrics": [{"name": "top1", "direction": "higher", "chance": 0.5}] * 2},
+            "the metric top1 appears twice",
+        ),
+        ({"metrics": [{"name": "top5", "direction": "higher", "chance": 0.5}]}, "metrics.0.name"),
+        ({"metrics": [{"name": "top1", "direction": "higher", "chance": float("nan")}]}, "metrics.0.chance"),
+        ({"prompts": {"name": "own", "count": 2, "sha256": "abc"}}, "prompts.sha256"),
+        ({"dataset": {"kind": "folder"}}, "dataset"),
+        ({"dataset": {"images": "x.tar"}}, "dataset.features.images"),
+    ],
+)
+def test_a_wrong_key_or_value_is_named(tmp_path: Path, changed: dict[str, Any], message: str) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(json.dumps(features_values(**changed)).replace("NaN", ".nan"))
+    with pytest.raises(RecipeError, match=message.replace(".", r"\.")):
+        load_benchmark(str(path))
+
+
+def test_an_unknown_benchmark_is_answered_with_the_nearest() -> None:
+    with pytest.raises(RecipeError, match="there is no benchmark 'eurosat-min'") as caught:
+        load_benchmark("eurosat-min")
+    assert "did you mean 'eurosat-mini'?" in caught.value.fix
+
+
+def test_templates_that_are_not_the_pinned_ones_are_refused_with_both_hashes(tmp_path: Path) -> None:
+    values = images_values(tmp_path)
+    values["prompts"] = {"name": "rs-basic", "count": 3, "sha256": values["prompts"]["sha256"]}
+    benchmark = load_benchmark(str(write_benchmark(tmp_path, values)))
+    with pytest.raises(RecipeError, match="these 12 prompts are not the 3 of the benchmark") as caught:
+        benchmark.templates()
+    assert values["prompts"]["sha256"] in caught.value.what
+    assert len([word for word in caught.value.what.replace(",", "").split() if len(word) == 64]) == 2

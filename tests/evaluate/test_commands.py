@@ -1,0 +1,192 @@
+"""`eval run` and `eval verify` as a user types them: what they print, write and refuse."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synrs_data.resources import embedded_models
+from tests.evaluate.tiny import SHARED, features_values, write_benchmark, write_features
+
+FEATURES = SHARED / "whurs19_features"
+
+
+def run(*arguments: str, code: int = 0, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    root = str(Path(__file__).parents[2])
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "synrs_data", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+        cwd=cwd,
+        env=environment,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def in_process(*arguments: str) -> Any:
+    from typer.testing import CliRunner
+
+    from synrs_data.cli import app
+
+    return CliRunner().invoke(app, list(arguments))
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> tuple[Path, Path, Path]:
+    benchmark = write_benchmark(tmp_path, features_values())
+    first = write_features(tmp_path / "first.safetensors")
+    return benchmark, first, write_features(tmp_path / "second.safetensors", seed=1)
+
+
+def test_one_baseline_is_written_to_the_named_folder(tmp_path: Path, tiny: tuple[Path, Path, Path]) -> None:
+    benchmark, first, _ = tiny
+    done = in_process("eval", "run", str(benchmark), "--features", str(first), "--out", str(tmp_path / "r"))
+    assert done.exit_code == 0, done.output
+    lines = done.stdout.splitlines()
+    assert lines[0].split() == ["baseline", "metric", "value", "95", "%", "interval", "n", "chance"]
+    values = json.loads((tmp_path / "r" / "result.json").read_text())
+    for line, metric in zip(lines[1:], values["metrics"], strict=False):
+        name, what, value, low, _, high, n, chance = line.split()
+        assert (name, what, n) == ("first", metric["name"], "6")
+        numbers = [metric["value"], metric["interval"]["low"], metric["interval"]["high"], metric["chance"]]
+        assert [value, low, high, chance] == [f"{number * 100:.2f}" for number in numbers]
+    assert "trained on: not declared" in lines[3]
+    verified = in_process("eval", "verify", str(tmp_path / "r"), "--benchmark", str(benchmark))
+    assert verified.exit_code == 0, verified.output
+    assert verified.stdout == "6 predictions and 2 metrics of first are as they say\n"
+
+
+def test_several_baselines_get_a_folder_each(
+    tmp_path: Path, tiny: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    benchmark, first, second = tiny
+    monkeypatch.chdir(tmp_path)
+    arguments = ["--features", str(first), "--baseline", f"features:file={second},trained_on=tinyset"]
+    done = in_process("eval", "run", str(benchmark), *arguments)
+    assert done.exit_code == 0, done.output
+    assert sorted(path.parent.name for path in (tmp_path / "out" / "eval" / "tiny").rglob("result.json")) == [
+        "first",
+        "second",
+    ]
+    assert "in-domain (trained on tinyset)" in done.stdout
+    assert done.stdout.count("95 % interval") == 1
+
+
+def test_features_may_be_named_as_a_baseline_and_given_as_a_file(
+    tmp_path: Path, tiny: tuple[Path, Path, Path]
+) -> None:
+    benchmark, first, _ = tiny
+    arguments = ["--baseline", "features", "--features", str(first), "--out", str(tmp_path / "r")]
+    done = in_process("eval", "run", str(benchmark), *arguments)
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "r" / "result.json").is_file()
+
+
+def test_every_difference_is_printed_and_the_exit_code_is_3(
+    tmp_path: Path, tiny: tuple[Path, Path, Path]
+) -> None:
+    benchmark, first, _ = tiny
+    in_process("eval", "run", str(benchmark), "--features", str(first), "--out", str(tmp_path / "r"))
+    file = tmp_path / "r" / "result.json"
+    values = json.loads(file.read_text())
+    values["metrics"][0]["value"] += 0.001
+    values["n"] = 5
+    file.write_text(json.dumps(values))
+    done = run("eval", "verify", str(file), "--benchmark", str(benchmark), code=3)
+    assert "top1.value is" in done.stdout
+    assert "n is 5, there are 6 predictions" in done.stdout
+    assert "2 differences" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "messages"),
+    [
+        (["eurosat-min", "--baseline", "features"], ["no benchmark 'eurosat-min'", "did you mean 'eurosat-mini'?"]),
+        (["eurosat-mini", "--baseline", "open-clp"],
+         ["unknown method 'open-clp' of baselines", "did you mean 'open-clip'?"]),
+        (["eurosat-mini", "--baseline", "open-clip:modl=x"], ["unknown key 'modl', did you mean 'model'?"]),
+        (["eurosat-mini", "--baseline", "open-clip:x"], ["'x' is no KEY=VALUE"]),
+        (["eurosat-mini", "--baseline", "open-clip:model=x,batch=0"], ["'batch'"]),
+        (["eurosat-mini"], ["there is nothing to evaluate", "give `--baseline NAME`"]),
+        (["eurosat-mini", "--baseline", "features"], ["needs a file", "give `--features FILE`"]),
+        (["whurs19-features", "--features", "absent"], ["there is no such file of features", "RS-TransCLIP"]),
+        (["whurs19-features", "--baseline", "features", "--device", "tpu"], ["there is no device 'tpu'"]),
+        (["whurs19-features", "--features", "a/x", "--features", "b/x"], ["two baselines are called 'x'"]),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], messages: list[str]
+) -> None:
+    from synrs_data.errors import UserError
+
+    monkeypatch.chdir(tmp_path)
+    done = in_process("eval", "run", *arguments)
+    assert isinstance(done.exception, UserError), done.output
+    for message in messages:
+        assert message in str(done.exception)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_result_of_an_unknown_benchmark_asks_for_its_file(
+    tmp_path: Path, tiny: tuple[Path, Path, Path]
+) -> None:
+    benchmark, first, _ = tiny
+    in_process("eval", "run", str(benchmark), "--features", str(first), "--out", str(tmp_path / "r"))
+    done = run("eval", "verify", str(tmp_path / "r"), code=2)
+    assert "its benchmark 'tiny' is none of the shipped ones" in done.stderr
+    assert "give `--benchmark FILE`" in done.stderr
+    assert "there is no result" in run("eval", "verify", str(tmp_path), code=2).stderr
+
+
+def test_benchmarks_and_baselines_are_listed() -> None:
+    shown = in_process("list", "benchmarks").stdout
+    assert "eurosat-mini: EuroSAT" in shown
+    assert "whurs19-features: WHU-RS19" in shown
+    assert "eurosat-tiny-clip: " in in_process("list", "baselines").stdout
+
+
+@pytest.mark.skipif(not FEATURES.is_dir(), reason="the shared features are not here")
+def test_published_features_print_the_published_numbers(tmp_path: Path) -> None:
+    names = ("clip-vit-b-32", "remoteclip-vit-b-32")
+    arguments = [part for name in names for part in ("--features", str(FEATURES / f"{name}.safetensors"))]
+    done = in_process("eval", "run", "whurs19-features", *arguments, "--out", str(tmp_path))
+    assert done.exit_code == 0, done.output
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert [row[2] for row in rows if row[1] == "top1"] == ["81.29", "95.22"]
+    for name in names:
+        verified = in_process("eval", "verify", str(tmp_path / name))
+        assert verified.exit_code == 0, verified.output
+
+
+@pytest.mark.skipif("eurosat-tiny-clip" not in embedded_models(), reason="the embedded encoder is not here")
+def test_the_embedded_encoder_runs_on_eurosat_mini_without_a_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: Any) -> None:
+        raise AssertionError(f"the network was asked: {arguments}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    done = in_process(
+        "eval", "run", "eurosat-mini", "--baseline", "eurosat-tiny-clip", "--out", str(tmp_path)
+    )
+    assert done.exit_code == 0, done.output
+    assert "in-domain (trained on eurosat)" in done.stdout
+    values = json.loads((tmp_path / "result.json").read_text())
+    # Its card says 0.867 with ten templates on all 3,600 test images.
+    assert 0.82 < values["metrics"][0]["value"] < 0.92
+    verified = in_process("eval", "verify", str(tmp_path))
+    assert verified.exit_code == 0, verified.output

@@ -1,0 +1,127 @@
+"""Tiny benchmarks: saved features of six items of three classes, and four painted images of two."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors.numpy import save_file
+
+from synrs_data.evaluate.benchmark import labels_digest, prompts_digest
+from synrs_data.shards.tar import TarWriter, sample_bytes
+
+CLASSES = ["field", "lake", "town"]
+PROMPTS = ("a photo of a", "an aerial view of the")
+LABELS = [0, 1, 2, 2, 1, 0]
+WIDTH = 8
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+"""Real data, where the machine has them."""
+
+
+def tensors(seed: int = 0) -> dict[str, NDArray[Any]]:
+    rng = np.random.default_rng(seed)
+    return {
+        "image_features": rng.normal(size=(len(LABELS), WIDTH)).astype(np.float32),
+        "labels": np.array(LABELS, dtype=np.int64),
+        "text_features": rng.normal(size=(len(PROMPTS), len(CLASSES), WIDTH)).astype(np.float32),
+    }
+
+
+def write_features(
+    path: Path,
+    changed: dict[str, NDArray[Any]] | None = None,
+    metadata: dict[str, str] | None = None,
+    *,
+    seed: int = 0,
+) -> Path:
+    """Write features of the tiny benchmark; `changed` replaces tensors, `metadata` replaces entries of it."""
+    texts = {"classes": json.dumps(CLASSES), "prompts": json.dumps(PROMPTS)}
+    save_file(tensors(seed) | (changed or {}), path, metadata=texts | (metadata or {}))
+    return path
+
+
+def features_values(**changed: Any) -> dict[str, Any]:
+    """Return the keys of the benchmark of saved features; `dataset` is merged, all else replaced."""
+    dataset = {
+        "kind": "features",
+        "name": "tinyset",
+        "count": len(LABELS),
+        "labels_sha256": labels_digest(CLASSES, LABELS),
+        "get": "make the features anew",
+    }
+    values = {
+        "id": "tiny",
+        "version": 1,
+        "title": "Six items",
+        "task": "zero-shot-classification",
+        "dataset": dataset | changed.pop("dataset", {}),
+        "classes": CLASSES,
+        "prompts": {"name": "own", "count": len(PROMPTS), "sha256": prompts_digest(PROMPTS)},
+        "ensemble": "normalise-mean-normalise",
+        "metrics": [
+            {"name": "top1", "direction": "higher", "chance": 1 / 3},
+            {"name": "mean-per-class", "direction": "higher", "chance": 1 / 3},
+        ],
+        "license": "cc0-1.0",
+        "leak_policy": "none",
+    }
+    return values | changed
+
+
+def write_benchmark(folder: Path, values: dict[str, Any]) -> Path:
+    path = folder / f"{values['id']}.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def jpeg(colour: tuple[int, int, int]) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64), colour).save(file, "JPEG")
+    return file.getvalue()
+
+
+def images_values(folder: Path) -> dict[str, Any]:
+    """Write a tar and a table of four test images and one to train with; return the keys of their benchmark."""
+    colours = [(20, 90, 30), (10, 80, 20), (20, 40, 120), (10, 30, 110), (0, 0, 0)]
+    labels = ["Forest", "Forest", "SeaLake", "SeaLake", "Forest"]
+    lines = ["key,split,label,sha256"]
+    with (folder / "images.tar").open("wb") as file:
+        tar = TarWriter(file)
+        for number, (colour, label) in enumerate(zip(colours, labels, strict=True)):
+            content, key = jpeg(colour), f"{number:09d}"
+            tar.write(sample_bytes(key, {"jpg": content}))
+            split = "test" if number < 4 else "train"
+            lines.append(f"{key},{split},{label},{hashlib.sha256(content).hexdigest()}")
+        tar.close()
+    (folder / "items.csv").write_text("\n".join(lines) + "\n")
+    return features_values(
+        id="painted",
+        classes=[
+            {"name": "Forest", "phrase": "forest", "article": "a"},
+            {"name": "SeaLake", "phrase": "sea or lake", "article": "a"},
+        ],
+        prompts={
+            "name": "clip-eurosat",
+            "count": 3,
+            "sha256": "006a19bc32d290665142c6f44d972b22629c9832407d172b8a35c3bc98b8e37c",
+        },
+    ) | {
+        "dataset": {
+            "kind": "images",
+            "name": "painted",
+            "split": "test",
+            "images": "images.tar",
+            "images_sha256": hashlib.sha256((folder / "images.tar").read_bytes()).hexdigest(),
+            "items": "items.csv",
+            "items_sha256": hashlib.sha256((folder / "items.csv").read_bytes()).hexdigest(),
+            "get": "paint them again",
+        }
+    }
