@@ -116,6 +116,7 @@ def examine() -> Iterator[Check]:
         yield _package(package, "pip install synrs-data", required=True)
     yield _package("pyiqa", 'pip install "synrs-data[iqa]" (licensed for non-commercial use)', required=False)
     yield _package("peft", 'pip install "synrs-data[lora]" (for LoRA weights)', required=False)
+    yield _package("spandrel", 'pip install "synrs-data[sr]" (for super-resolution networks)', required=False)
     yield from _devices()
     cores = len(os.sched_getaffinity(0))
     yield Check(True, f"{cores} CPU cores: builds on the CPU use one worker a core")

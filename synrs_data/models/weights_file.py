@@ -81,13 +81,16 @@ def locate_file(model: str, *, revision: str | None = None, file: str | None = N
 def _refuse_unconverted(model: str) -> None:
     """Raise with the command that makes it, if this is a model of `models convert` that is not here yet."""
     for name, known in CONVERTIBLE.items():
-        place = Path(FOLDER, known.folder)
-        if model == name or (model == known.folder and not place.is_dir()):
-            here = place.is_dir()
+        here = Path(FOLDER, known.folder).is_dir()
+        if model == known.folder and not here:
             raise WeightsError(
-                f"the model '{model}' is called '{known.folder}'"
-                if here
-                else f"'{model}' is not converted yet",
+                f"'{model}' is not converted yet",
+                where="generator.model",
+                fix=f"run: synrs-data models convert {name}",
+            )
+        if model == name:
+            raise WeightsError(
+                f"the model '{model}' is called '{known.folder}'",
                 where="generator.model",
                 fix=f"set `model: {known.folder}`"
                 + ("" if here else f" and run: synrs-data models convert {name}"),

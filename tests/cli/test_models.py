@@ -1,4 +1,4 @@
-"""`models list`: every model with the way to it, and what is in the working folder."""
+"""`models list` and `models convert`: every model with the way to it, and what is in the working folder."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from synrs_data.cli import app
+from synrs_data.errors import UserError
+from synrs_data.models.ncnn_convert import CONVERTIBLE
 from synrs_data.models.published import published_models
+from tests.ncnn_package import install, ncnn_files
+from tests.tiny_upscaler import rrdb_state
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +62,35 @@ def test_json_is_one_object_with_all_of_it(tmp_path: Path) -> None:
     crs = models["CRS-Diff"]
     assert (crs["supported"], crs["size"], crs["path"]) == (False, "unknown", "models/Sonettoo/CRS-Diff")
     assert models["DiffusionSat 256"]["zenodo"] == 13756199
+
+
+def convert(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["models", "convert", *arguments])
+
+
+def test_a_converted_model_is_in_its_place_and_marked_as_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(tmp_path / "site", "realesrgan-x4plus", *ncnn_files(rrdb_state()))
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    done = convert("realesrgan-x4plus")
+    assert done.exit_code == 0, done.output
+    place = "models/xinntao/RealESRGAN_x4plus"
+    assert f"realesrgan-x4plus: {place}/RealESRGAN_x4plus.pth" in done.stdout
+    assert "`model: xinntao/RealESRGAN_x4plus`" in done.stdout
+    models = {model["name"]: model for model in json.loads(shown("--json"))["models"]}
+    assert [model["path"] for model in models.values() if model["here"]] == [place]
+    assert convert("realesrgan-x4plus", "--out", "own.safetensors").exit_code == 0
+    assert (tmp_path / "own.safetensors").is_file()
+
+
+def test_the_table_says_the_command_of_every_model_that_can_be_converted() -> None:
+    table = {model.folder: model.get for model in published_models()}
+    for name, known in CONVERTIBLE.items():
+        assert f"synrs-data models convert {name}" in table[known.folder]
+
+
+def test_converting_an_unknown_model_is_answered_with_the_nearest_one() -> None:
+    done = convert("realesrgan-x4")
+    assert isinstance(done.exception, UserError)
+    assert "did you mean 'realesrgan-x4plus'" in str(done.exception)

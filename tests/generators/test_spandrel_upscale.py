@@ -183,7 +183,7 @@ def test_too_little_memory_for_one_image_says_what_to_set(
 
 def test_a_model_that_is_not_there_is_an_error(sources: Path) -> None:
     with pytest.raises(WeightsError, match="is not converted yet"):
-        made(Path("realesr-animevideov3"), sources).digest()
+        made(Path("xinntao/realesr-animevideov3"), sources).digest()
 
 
 @pytest.mark.parametrize(
