@@ -19,7 +19,11 @@ ANISO, SHAPED = 0.31, 0.30
 WITH_SINC = {kind: 0.9 * share for kind, share in ESRGAN_KINDS.items()} | {"sinc": 0.1}
 MODES = {"area": 1 / 3, "bilinear": 1 / 3, "bicubic": 1 / 3}
 BETAS = [(0.25, 0.5, 1.0), (0.25, 1.0, 4.0), (0.25, 1.0, 1.0), (0.25, 1.0, 2.0)]
-YES_NO = {0.8: {"True": 0.8, "False": 0.2}, 0.5: {"True": 0.5, "False": 0.5}, 0.9: {"True": 0.9, "False": 0.1}}
+YES_NO = {
+    0.8: {"True": 0.8, "False": 0.2},
+    0.5: {"True": 0.5, "False": 0.5},
+    0.9: {"True": 0.9, "False": 0.1},
+}
 
 
 def equal(values: range | list[int]) -> dict[str, float]:
@@ -92,7 +96,9 @@ def orders() -> dict[str, float]:
     from itertools import permutations
 
     steps = ["blur1", "blur2", "downsample2", "downsample3", "noise", "jpeg1"]
-    found = [order for order in permutations(steps) if order.index("downsample2") < order.index("downsample3")]
+    found = [
+        order for order in permutations(steps) if order.index("downsample2") < order.index("downsample3")
+    ]
     return {" ".join(order): 1 / 360 for order in found}
 
 
@@ -102,7 +108,12 @@ def bsrgan() -> tuple[dict[str, Table], dict[str, float]]:
     tables: dict[str, Table] = {
         "start.option": {"whole": 0.75, "half": 0.25},
         "downsample1.option": {"opencv": 0.5, "matlab": 0.5},
-        "halve.mode": {"bilinear": 1 / 6, "bicubic": 1 / 6, "exact_area": 1 / 6, "antialiased_bicubic": 1 / 2},
+        "halve.mode": {
+            "bilinear": 1 / 6,
+            "bicubic": 1 / 6,
+            "exact_area": 1 / 6,
+            "antialiased_bicubic": 1 / 2,
+        },
         "shuffled.order": orders(),
         "downsample2.option": {"by_any": 0.75, "by_whole": 0.25},
         "shrink.divisor": [(0.75, 1.0, 8.0), (0.25, 1.0, 4.0)],
