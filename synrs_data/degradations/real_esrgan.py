@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from synrs_data.degradations.base import Image, Parameters
 from synrs_data.degradations.distributions import Distribution
-from synrs_data.degradations.second_order import run, to_image, to_tensor
+from synrs_data.degradations.second_order import centre_shift, run, to_image, to_tensor
 from synrs_data.degradations.second_order_distributions import marginals
 from synrs_data.degradations.second_order_draws import draw, taken
 from synrs_data.degradations.second_order_preset import SecondOrderPreset, load_preset, preset_digest
@@ -72,13 +72,18 @@ class RealEsrgan:
         self._device = device
 
     def draw(self, seed: int, height: int, width: int) -> dict[str, str | int | float | bool]:
-        """Return all that is drawn for one image, which its size does not change.
+        """Return all that is drawn for one image, which its size does not change, and the shift that follows.
 
         `<step>.<value>` with the names that the preset gives its steps, for example `blur1.kind`, `blur1.sigma_x`,
         `resize1.scale`, `noise2.poisson_scale`, `jpeg1.quality`, `final.order`. Standard deviations of kernels are in
-        pixels, angles in radians, those of noise in grey levels of 255.
+        pixels, angles in radians, those of noise in grey levels of 255. `shift.x` and `shift.y` are not drawn: they say
+        where the middle of the scene lies, in LR pixels right of and below the middle of the LR image, see
+        `centre_shift`.
         """
-        return draw(self._preset.steps, np.random.Generator(np.random.PCG64(seed)))
+        steps = self._preset.steps
+        drawn = draw(steps, np.random.Generator(np.random.PCG64(seed)))
+        down, right = centre_shift(taken(steps, drawn), drawn, (height, width), self.scale)
+        return drawn | {"shift.x": right, "shift.y": down}
 
     def prepare(self, images: Sequence[Image]) -> list[Image]:
         """Return the HR images as they are stored: sharpened, or as they are.

@@ -20,6 +20,9 @@ from synrs_data.degradations.banded import Taps, mapped
 if TYPE_CHECKING:
     import torch
 
+HEEDS_FACTOR = ("nearest", "bilinear", "bicubic")
+"""Modes for which the distance of pixels can be another than that of the sizes."""
+
 Floats = NDArray[np.floating]
 
 
@@ -32,8 +35,7 @@ def resized(
         image: (channels, height, width), float32.
         size: Height and width to give it.
         mode: See above.
-        factor: Distance of the old pixels in new ones, if it is not that of the sizes; bilinear and bicubic alone
-            heed it.
+        factor: Distance of the old pixels in new ones, if it is not that of the sizes; `HEEDS_FACTOR` alone do so.
 
     Returns:
         (channels, *size).

@@ -13,7 +13,7 @@ from synrs_data.degradations.base import Image, Parameters
 from synrs_data.degradations.filtering import filtered, filtered_separably
 from synrs_data.degradations.jpeg import compressed
 from synrs_data.degradations.noise import add_correlated, add_gaussian, add_poisson, covariance_of
-from synrs_data.degradations.resize import resized
+from synrs_data.degradations.resize import HEEDS_FACTOR, resized
 from synrs_data.degradations.second_order_draws import MIXES, POWERS
 from synrs_data.degradations.steps import Blur, Jpeg, Leaf, Noise, Resize
 
@@ -92,18 +92,52 @@ def kernel_of(step: Blur, drawn: Parameters) -> kernels.Kernel:
     return kernels.shifted(kernel, step.shift) if step.shift else kernel
 
 
-def _resize(
-    image: torch.Tensor, step: Resize, drawn: Parameters, low_resolution: tuple[float, float]
-) -> torch.Tensor:
+def centre_shift(
+    steps: Iterable[Leaf], drawn: Parameters, size: tuple[int, int], scale: int
+) -> tuple[float, float]:
+    """Return how far the middle of the scene lies from the middle of the LR image: down and right, in LR pixels.
+
+    A resizing that keeps the drawn factor and rounds the size down, as `interpolate(scale_factor=...)` does, cuts a
+    strip off the right and the lower border, so that the scene comes out a little enlarged.
+
+    Args:
+        steps: What `taken` gives.
+        drawn: What was drawn.
+        size: Height and width of the HR image.
+        scale: The preset's.
+    """
+    down, right = size[0] / 2, size[1] / 2
+    sides = size
+    for step in steps:
+        if isinstance(step, Resize):
+            new, factor = _target(step, drawn, sides, (size[0] / scale, size[1] / scale))
+            kept = factor if drawn[f"{step.name}.mode"] in HEEDS_FACTOR else None
+            down *= new[0] / sides[0] if kept is None else kept
+            right *= new[1] / sides[1] if kept is None else kept
+            sides = new
+    return down - sides[0] / 2, right - sides[1] / 2
+
+
+def _target(
+    step: Resize, drawn: Parameters, sides: tuple[int, int], low_resolution: tuple[float, float]
+) -> tuple[tuple[int, int], float | None]:
+    """Return the size after a resizing of an image with these sides, and the factor if it is kept as drawn."""
     if step.divisor is not None:
         factor = 1 / float(drawn[f"{step.name}.divisor"])
     else:
         factor = float(drawn.get(f"{step.name}.scale", 1.0 if step.factor is None else step.factor))
-    height, width = low_resolution if step.relative_to == "lr" else image.shape[-2:]
+    height, width = low_resolution if step.relative_to == "lr" else sides
     # Tiny images may be left without a pixel; one is kept.
     size = (max(1, int(height * factor)), max(1, int(width * factor)))
     whole = step.grid == "factor" and min(height * factor, width * factor) >= 1
-    image = resized(image, size, str(drawn[f"{step.name}.mode"]), factor=factor if whole else None)
+    return size, factor if whole else None
+
+
+def _resize(
+    image: torch.Tensor, step: Resize, drawn: Parameters, low_resolution: tuple[float, float]
+) -> torch.Tensor:
+    size, factor = _target(step, drawn, (image.shape[-2], image.shape[-1]), low_resolution)
+    image = resized(image, size, str(drawn[f"{step.name}.mode"]), factor=factor)
     return image.clamp(0, 1) if step.clip else image
 
 
