@@ -69,7 +69,8 @@ def test_bsrgan_says_what_is_left_out() -> None:
 def test_a_preset_of_ones_own_is_read_from_its_file(tmp_path: Path) -> None:
     method = RealEsrgan(RealEsrganOptions(preset=write(tmp_path, small(scale=3))))
     assert method.scale == 3
-    assert set(method.draw(0, 9, 9)) == {"blur.kind", "blur.size", "blur.sigma_x", "last.mode"}
+    drawn = {name for name in method.draw(0, 9, 9) if not name.startswith("shift.")}
+    assert drawn == {"blur.kind", "blur.size", "blur.sigma_x", "last.mode"}
 
 
 def test_the_digest_is_that_of_the_file(tmp_path: Path) -> None:
