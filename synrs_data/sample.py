@@ -97,6 +97,7 @@ class GeneratorIdentity:
         license: Licence of the weights as its card states it, "unknown" where it states none.
         parameters: What else shaped the image, by name.
         synthetic: Whether a model made the images; False for crops of real ones.
+        real_sources: Whether the images that they are derived from are real; False for crops of a synthetic build.
     """
 
     model: str
@@ -110,6 +111,7 @@ class GeneratorIdentity:
     license: str
     parameters: dict[str, Any]
     synthetic: bool = True
+    real_sources: bool = True
 
 
 def sample_key(index: int) -> str:

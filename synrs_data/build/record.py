@@ -156,7 +156,8 @@ def _source_type(identity: GeneratorIdentity, inputs: Inputs) -> str:
     """Return IPTC's term for an image; of a pair, for the high-resolution one."""
     if not identity.synthetic:
         return DIGITAL_CAPTURE
-    return COMPOSITE_ALGORITHMIC_MEDIA if inputs.derived_from else TRAINED_ALGORITHMIC_MEDIA
+    composite = inputs.derived_from and identity.real_sources
+    return COMPOSITE_ALGORITHMIC_MEDIA if composite else TRAINED_ALGORITHMIC_MEDIA
 
 
 def _as_degraded(record: dict[str, Any]) -> dict[str, Any]:
@@ -172,7 +173,8 @@ def _description(record: dict[str, Any]) -> str:
         return f"Real image{source}, degraded by {record['degradation']} by {record['scale']}."
     if not record["synthetic"]:
         return f"Part of a real image{source}."
-    origin = f" made from a real one{source}" if source else ""
+    kind = "a real" if record["digital_source_type"] == COMPOSITE_ALGORITHMIC_MEDIA else "another synthetic"
+    origin = f" made from {kind} one{source}" if source else ""
     return f"Synthetic image{origin}, not an observation. Prompt: {record['prompt']}"
 
 

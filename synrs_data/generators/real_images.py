@@ -135,6 +135,7 @@ class RealImages:
             license=self._options.license,
             parameters={},
             synthetic=source.synthetic,
+            real_sources=not source.synthetic,
         )
 
     def inputs(self, request: Request) -> Inputs:

@@ -93,6 +93,7 @@ class SpandrelUpscale(FromLowResolution):
                 "overlap": options.overlap,
             }
             | self._said_of_sources(upscaler.scale),
+            real_sources=self._sources_are_real(),
         )
 
     def generate(self, requests: Sequence[Request]) -> list[Image]:

@@ -118,8 +118,10 @@ class FromLowResolution:
             "images_revision": source.revision,
             "images_sha256": source.sha256,
             "images_license": source.license,
-            "images_synthetic": source.synthetic,
         }
+
+    def _sources_are_real(self) -> bool:
+        return self._images.load("cpu").real_sources
 
 
 def _png(pixels: Image) -> bytes:

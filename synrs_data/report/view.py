@@ -83,7 +83,7 @@ class BuildFacts:
     @property
     def sources(self) -> int:
         """Number of real images that packed samples are made from."""
-        if "derived_from" not in self.packed.columns:
+        if "derived_from" not in self.packed.columns or not self.generator.get("real_sources", True):
             return 0
         return self.packed.filter(pl.col("derived_from") != "")["derived_from"].n_unique()
 

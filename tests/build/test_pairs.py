@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import signal
@@ -26,6 +27,7 @@ from synrs_data.report.pairs import pair_views, radial_spectrum
 from synrs_data.shards import members
 from synrs_data.shards.manifest import verify
 from tests.build.painted import final_hashes, painted
+from tests.real_folder import real_folder
 
 readers = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 REPOSITORY = Path(__file__).parents[2]
@@ -219,3 +221,46 @@ def test_the_card_says_what_the_pairs_are(built: BuildResult) -> None:
     assert "super-resolution" in card
     assert "`lr.png` | the low-resolution image" in card
     assert "scene/caption" not in card
+
+
+def test_crops_of_a_synthetic_build_are_called_synthetic_and_not_composites(
+    built: BuildResult, tmp_path: Path
+) -> None:
+    source = str(built.folder.root)
+    generator = {"method": "real-images", "images": source, "crop": 8}
+    recipe = pairs(generator=generator, candidates=8, filters=[], select={})
+    again = build(recipe, tmp_path / "out", engine="inline")
+    originals = {hashlib.sha256(fields["hr.png"]).hexdigest() for _, fields in _samples(built)}
+    for _, fields in _samples(again):
+        record = json.loads(fields["json"])
+        assert record["synthetic"] is True
+        assert record["digital_source_type"].endswith("/trainedAlgorithmicMedia")
+        assert record["derived_from"] in originals
+        assert "another synthetic one" in Image.open(io.BytesIO(fields["hr.png"])).info["Description"]
+    assert list(verify(again.folder)) == []
+
+
+def test_pairs_of_real_images_say_so_and_name_what_cannot_be_used(tmp_path: Path) -> None:
+    images = real_folder(tmp_path / "real")
+    broken = images / "Forest/broken.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n cut")
+    generator = {"method": "real-images", "images": str(images), "crop": 8}
+    count = len(list(images.rglob("*.png")))
+    recipe = pairs(generator=generator, candidates=count, filters=[], select={})
+    result = build(recipe, tmp_path / "out", engine="inline")
+    assert result.manifest is not None
+    assert result.manifest["unreadable"] == ["Forest/broken.png"]
+    assert "Forest/broken.png" in result.folder.card.read_text()
+    assert "Forest/broken.png" in result.folder.report.read_text()
+    [told] = [event for event in read_events(result.folder.events) if event["event"] == "unreadable"]
+    assert "cannot be" in told["reason"]
+    for _, fields in _samples(result):
+        record = json.loads(fields["json"])
+        assert record["synthetic"] is False
+        assert record["digital_source_type"].endswith("/digitalCapture")
+        low, high = (Image.open(io.BytesIO(fields[name])).info for name in ("lr.png", "hr.png"))
+        assert low["Source"].endswith("/algorithmicallyEnhanced")
+        assert high["Source"].endswith("/digitalCapture")
+    card = result.folder.card.read_text()
+    assert "- synthetic" not in card
+    assert "Every image here is synthetic" not in card
