@@ -229,3 +229,26 @@ def test_an_encoder_cannot_score_saved_features(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has no images, only features") as caught:
         make_baseline(NAME, "cpu").score(benchmark)
     assert caught.value.fix == "make the features anew"
+
+
+@needs_encoder
+def test_an_architecture_is_recorded_by_the_digest_of_its_file_of_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from synrs_data.evaluate.baselines import encoder
+    from synrs_data.models.encoder import load_encoder
+
+    asked = []
+
+    def load(*names: str) -> Any:
+        asked.append(names)
+        return load_encoder(NAME, "", "cpu")
+
+    monkeypatch.setattr(encoder, "load_encoder", load)
+    weights = tmp_path / "tuned.pt"
+    weights.write_bytes(b"weights")
+    record = (
+        make_baseline(f"open-clip:model=ViT-B-32,weights={weights}", "cpu").score(painted(tmp_path)[0]).record
+    )
+    assert asked == [("ViT-B-32", str(weights), "cpu")]
+    assert (record.name, record.weights_sha256) == ("ViT-B-32-tuned", files.sha256(weights))
