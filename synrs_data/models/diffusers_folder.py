@@ -240,6 +240,9 @@ def _load_component(cls: Any, folder: Path, dtype: Any, variant: str | None) -> 
         options["variant"] = variant
     if issubclass(cls, ModelMixin):
         options["low_cpu_mem_usage"] = False
+        if not any(folder.glob("*.safetensors")):
+            # Without this, diffusers looks for safetensors first and logs that it failed, though all is well.
+            options["use_safetensors"] = False
     try:
         component, report = cls.from_pretrained(str(folder), **options)
     except pickle.UnpicklingError as error:

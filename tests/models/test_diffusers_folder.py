@@ -263,3 +263,18 @@ def test_an_unknown_class_is_named(folder: Path, index: dict[str, Any], expected
 def test_a_pipeline_that_edits_images_becomes_one_that_makes_them(folder: Path, name: str) -> None:
     edit_index(folder, _class_name=name)
     assert type(load(folder)).__name__ == "StableDiffusionPipeline"
+
+
+def test_weights_as_bin_files_load_without_a_word_of_failure(
+    tiny_pipeline: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    import torch
+
+    from synrs_data.models.diffusers_folder import load_pipeline
+    from synrs_data.models.source import locate
+    from tests.tiny_families import write_sat_pipeline
+
+    folder = write_sat_pipeline(tiny_pipeline, tmp_path / "sat")
+    capfd.readouterr()
+    load_pipeline(locate(str(folder)), dtype=torch.float32)
+    assert "rror" not in capfd.readouterr().err
