@@ -83,7 +83,7 @@ def drawn_plot(drawn: Drawn) -> Histogram:
         level = base - height * expected / peak
         bars += (
             f'<rect class="ok" x="{left + 0.5:.1f}" y="{base - height * share / peak:.2f}" width="{width - 1:.1f}" '
-            f'height="{height * share / peak:.2f}"/>'
+            f'height="{height * share / peak:.2f}"><title>{_bin_title(drawn, place)}</title></rect>'
             f'<line class="limit" x1="{left:.1f}" x2="{right:.1f}" y1="{level:.2f}" y2="{level:.2f}"/>'
         )
     worst = max(abs(a - b) for a, b in zip(drawn.shares, drawn.expected, strict=True))
@@ -96,6 +96,13 @@ def drawn_plot(drawn: Drawn) -> Histogram:
         f"{_bin_names(drawn, width, base + _FOOT - 4.0)}</svg>"
     )
     return Histogram(drawn.name, f"drawn for {drawn.count:,} candidates", "", Markup(svg))
+
+
+def _bin_title(drawn: Drawn, place: int) -> str:
+    """Return what a bar says when it is pointed at: names that have no room below are there all the same."""
+    numbers = f"{drawn.shares[place]:.3f}, expected {drawn.expected[place]:.3f}"
+    name = drawn.ends[place] if isinstance(drawn.ends[0], str) else ""
+    return str(escape(f"{name}: {numbers}" if name else numbers))
 
 
 def _bin_names(drawn: Drawn, width: float, y: float) -> str:
