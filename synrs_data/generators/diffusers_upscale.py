@@ -96,9 +96,7 @@ class DiffusersUpscale(FromLowResolution, DiffusersGenerator):
         self._factor = _scale(self._pipeline)
         self._check_scale(self._factor, identity.model)
         said = self._said_of_sources(self._factor) | {"noise_level": noise}
-        return replace(
-            identity, parameters=identity.parameters | said, real_sources=self._sources_are_real()
-        )
+        return replace(identity, parameters=identity.parameters | said, real_sources=self._sources_are_real())
 
     def _check_channels(self, pipeline: Any) -> None:
         decoder = getattr(pipeline, "vae", None) or getattr(pipeline, "vqvae", None)
