@@ -9,8 +9,10 @@ from __future__ import annotations
 import importlib
 import inspect
 import json
+import logging
 import pickle
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +44,9 @@ def load_pipeline(
     Raises:
         WeightsError: The folder is no pipeline, weights are missing or truncated, or would be dropped.
     """
+    quiet_libraries()
     from diffusers import AutoPipelineForText2Image
 
-    quiet_libraries()
     layout = detect(model.path)
     index = _read_index(model.path, layout)
     ours = layout.family in (Family.DIFFUSIONSAT, Family.TEXT2EARTH)
@@ -140,12 +142,16 @@ def _load_settings(cls: Any, folder: Path) -> Any:
 
 def quiet_libraries() -> None:
     """Keep progress bars and advice of the model libraries out of our own output; their errors still come."""
+    # Before the first import: diffusers' tells what torch retires, and bitsandbytes', which peft imports where it
+    # is there, of kernels that nothing here uses.
+    warnings.filterwarnings("ignore", message=".*torch.jit.script.* is deprecated", category=FutureWarning)
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     import diffusers.utils.logging as diffusers_logging
     import transformers.utils.logging as transformers_logging
 
-    for logging in (diffusers_logging, transformers_logging):
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
+    for library in (diffusers_logging, transformers_logging):
+        library.set_verbosity_error()
+        library.disable_progress_bar()
 
 
 _NOT_A_PIPELINE = {
