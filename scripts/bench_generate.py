@@ -1,11 +1,18 @@
-"""Images a second of ways to sample, with random weights of real shapes; prints ratios to the one-prompt loop.
+"""Speed and memory of sampling, with random weights of real shapes; prints ratios of alternatives of one run.
 
     python scripts/bench_generate.py                                    (small shapes, CPU)
-    python scripts/bench_generate.py --shapes full --device cuda --size 512 --dtype bfloat16
+    python scripts/bench_generate.py --shapes full --device cuda --size 512 --dtype bfloat16 --compile
+    python scripts/bench_generate.py memory slicing                     (these two alone)
     python scripts/bench_generate.py full-size diffusionsat --size 512 --steps 2      (one image: time and peak memory)
 
 Weights are random, so images mean nothing and times are those of the architecture. `full` has the shapes of
 Stable Diffusion 2.1 (its public configuration): UNet 866 M parameters, text encoder 340 M, VAE 84 M.
+
+sampling    ways to sample against the loop of one prompt in float32
+arithmetic  matrix products, and the share of their rate that the UNet reaches
+build       the whole worker of a build, which encodes and writes beside the next batch, against the bare sampler
+memory      peak memory by batch size: on a GPU until it runs out, on the CPU the growth of a fresh process
+slicing     a batch made whole, in halves and quarters as a build does when memory runs out, and by diffusers' slicing
 """
 
 from __future__ import annotations
@@ -13,106 +20,23 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import resource
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from _bench_measure import in_turns, matrix_rate, peak_mib, ratio, timed, unet_flops
+from _bench_memory import Job, memory_by_batch, slicing
+from _bench_models import FAMILIES, PROMPT, SHAPES, requests, write_model
+from diffusers import StableDiffusionPipeline
 
 from synrs_data.generators.diffusion import DiffusersGenerator, DiffusersOptions
-from synrs_data.geo import GeoRecord
-from synrs_data.models.sat_unet import SatUNet
-from synrs_data.sample import Request
+from synrs_data.models.diffusers_folder import quiet_libraries
 
-SHAPES: dict[str, dict[str, Any]] = {
-    "small": {"unet": (32, 64, 128, 128), "heads": (2, 4, 8, 8), "vae": (16, 32, 32, 32), "text": 64, "layers": 2},
-    "full": {
-        "unet": (320, 640, 1280, 1280), "heads": (5, 10, 20, 20), "vae": (128, 256, 512, 512),
-        "text": 1024, "layers": 23,
-    },
-}  # fmt: skip
-FAMILIES = ("plain", "diffusionsat", "text2earth")
-PROMPT = "a fmow satellite image of a airport in italy"
-
-
-def write_model(folder: Path, family: str, shapes: str) -> Path:
-    """Write a pipeline folder with random weights in the layout of a family, as fp32."""
-    sizes = SHAPES[shapes]
-    torch.manual_seed(0)
-    unet_options: dict[str, Any] = {
-        "sample_size": 64, "in_channels": 4, "out_channels": 4, "layers_per_block": 2,
-        "block_out_channels": sizes["unet"], "cross_attention_dim": sizes["text"],
-        "attention_head_dim": sizes["heads"], "use_linear_projection": True,
-    }  # fmt: skip
-    if family == "text2earth":
-        unet_options["class_embed_type"] = "timestep"
-    kind = SatUNet if family == "diffusionsat" else UNet2DConditionModel
-    kind(**unet_options).save_pretrained(folder / "unet")
-    AutoencoderKL(
-        block_out_channels=sizes["vae"], layers_per_block=2, latent_channels=4, norm_num_groups=16, sample_size=512,
-        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
-    ).save_pretrained(folder / "vae")  # fmt: skip
-    vocabulary = {"<|startoftext|>": 0, "<|endoftext|>": 1}
-    for letter in "abcdefghijklmnopqrstuvwxyz0123456789.,-":
-        vocabulary |= {letter: len(vocabulary), f"{letter}</w>": len(vocabulary) + 1}
-    CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=77).save_pretrained(folder / "tokenizer")
-    CLIPTextModel(
-        CLIPTextConfig(
-            # The table of a real vocabulary, for its memory; the short one above reads letters.
-            vocab_size=49408, hidden_size=sizes["text"], intermediate_size=4 * sizes["text"],
-            num_hidden_layers=sizes["layers"], num_attention_heads=max(1, sizes["text"] // 64),
-            max_position_embeddings=77, bos_token_id=0, eos_token_id=1, pad_token_id=1,
-        )
-    ).save_pretrained(folder / "text_encoder")  # fmt: skip
-    DDIMScheduler(beta_schedule="scaled_linear", prediction_type="v_prediction").save_pretrained(
-        folder / "scheduler"
-    )
-    index = {
-        "_class_name": "StableDiffusionPipeline", "unet": ["diffusers", kind.__name__],
-        "vae": ["diffusers", "AutoencoderKL"],
-        "text_encoder": ["transformers", "CLIPTextModel"], "tokenizer": ["transformers", "CLIPTokenizer"],
-        "scheduler": ["diffusers", "DDIMScheduler"], "safety_checker": [None, None], "feature_extractor": [None, None],
-        "image_encoder": [None, None], "requires_safety_checker": False,
-    }  # fmt: skip
-    (folder / "model_index.json").write_text(json.dumps(index))
-    return folder
-
-
-def requests(count: int, seed: int = 0) -> list[Request]:
-    """Requests with a whole geo record, which families that know none ignore."""
-    geo = GeoRecord(lon=12.25, lat=41.8, gsd_m=0.5, cloud=0.1, year=2016, month=6, day=21)
-    return [Request(prompt=PROMPT, label=0, seed=seed + i, geo=geo) for i in range(count)]
-
-
-def peak_mib(device: str) -> float:
-    """Peak memory of the device, or of this process on the CPU."""
-    if device.startswith("cuda"):
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def matrix_rate(device: str, dtype: torch.dtype, side: int) -> float:
-    """TFLOP/s of a square matrix product, median of ten."""
-    a = torch.randn(side, side, device=device, dtype=dtype)
-    times = [_timed(lambda: a @ a, device) for _ in range(12)][2:]
-    return 2 * side**3 / statistics.median(times) / 1e12
-
-
-def _timed(run: Callable[[], Any], device: str) -> float:
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
-    started = time.perf_counter()
-    run()
-    if device.startswith("cuda"):
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
+GUIDANCE = 7.5
+BATCHES_OF_A_SHARD = 4
 
 
 def full_size(family: str, chosen: argparse.Namespace) -> dict[str, Any]:
@@ -120,76 +44,149 @@ def full_size(family: str, chosen: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as place:
         folder = write_model(Path(place), family, chosen.shapes)
         written = peak_mib("cpu")
-        options = DiffusersOptions(
-            model=str(folder), steps=chosen.steps, guidance_scale=7.5, width=chosen.size, height=chosen.size,
-            dtype=chosen.dtype, batch_size=1,
-        )  # fmt: skip
-        generator = DiffusersGenerator(options)
-        load = _timed(lambda: generator.load(chosen.device), chosen.device)
-        image = _timed(lambda: generator.generate(requests(1)), chosen.device)
+        generator = DiffusersGenerator(options(folder, chosen, batch_size=1))
+        load = timed(lambda: generator.load(chosen.device), chosen.device)
+        image = timed(lambda: generator.generate(requests(1)), chosen.device)
     return {
-        "family": family, "size": chosen.size, "steps": chosen.steps, "dtype": chosen.dtype, "load_s": round(load, 1),
-        "image_s": round(image, 1), "peak_mib_while_writing": round(written),
-        "peak_mib": round(peak_mib(chosen.device)),
+        "family": family, "load_s": round(load, 1), "image_s": round(image, 1),
+        "peak_mib_while_writing": round(written), "peak_mib": round(peak_mib(chosen.device)),
     }  # fmt: skip
 
 
-def sampling(chosen: argparse.Namespace) -> dict[str, Any]:
-    """Images a second of the one-prompt loop, batches, bf16 with channels_last, compile, and our generator."""
-    dtype, rates = getattr(torch, chosen.dtype), {}
-    with tempfile.TemporaryDirectory() as place:
-        folder = write_model(Path(place), "plain", chosen.shapes)
-        call = {
-            "num_inference_steps": chosen.steps,
-            "guidance_scale": 7.5,
-            "height": chosen.size,
-            "width": chosen.size,
-        }
+def options(folder: Path, chosen: argparse.Namespace, **changes: Any) -> DiffusersOptions:
+    """Return the options of the generator `diffusers` for a run."""
+    values = {
+        "model": str(folder), "steps": chosen.steps, "guidance_scale": GUIDANCE, "width": chosen.size,
+        "height": chosen.size, "dtype": chosen.dtype, "batch_size": chosen.batch,
+    }  # fmt: skip
+    return DiffusersOptions(**values | changes)
 
-        def rate(pipeline: Any, batch: int) -> float:
-            run = lambda: pipeline([PROMPT] * batch, output_type="np", **call)  # noqa: E731
-            run()
-            return batch / statistics.median(_timed(run, chosen.device) for _ in range(chosen.repeats))
 
-        def pipeline(kind: torch.dtype) -> Any:
-            made = StableDiffusionPipeline.from_pretrained(folder, dtype=kind, safety_checker=None).to(
-                chosen.device
-            )
-            made.set_progress_bar_config(disable=True)
-            return made
+def sampling(folder: Path, chosen: argparse.Namespace) -> dict[str, Any]:
+    """Images a second of the one-prompt loop, batches, another dtype with channels_last, compile, and our generator."""
+    call = {
+        "num_inference_steps": chosen.steps, "guidance_scale": GUIDANCE, "height": chosen.size, "width": chosen.size,
+    }  # fmt: skip
 
-        plain = pipeline(torch.float32)
-        rates["loop, one prompt, float32"] = rate(plain, 1)
-        rates[f"batches of {chosen.batch}, float32"] = rate(plain, chosen.batch)
-        del plain
-        fast = pipeline(dtype)
-        for part in (fast.unet, fast.vae):
-            part.to(memory_format=torch.channels_last)
-        rates[f"batches, {chosen.dtype}, channels_last"] = rate(fast, chosen.batch)
-        if chosen.compile:
-            fast.unet = torch.compile(fast.unet)
-            rates[f"batches, {chosen.dtype}, channels_last, compile"] = rate(fast, chosen.batch)
-        del fast
-        generator = DiffusersGenerator(
-            DiffusersOptions(
-                model=str(folder), steps=chosen.steps, guidance_scale=7.5, width=chosen.size, height=chosen.size,
-                dtype=chosen.dtype, channels_last=True, compile=chosen.compile, batch_size=chosen.batch,
-            )
-        )  # fmt: skip
-        generator.load(chosen.device)
-        ask = requests(chosen.batch)
-        generator.generate(ask)
-        times = [_timed(lambda: generator.generate(ask), chosen.device) for _ in range(chosen.repeats)]
-        rates["generator `diffusers`, same settings"] = chosen.batch / statistics.median(times)
-    first = rates["loop, one prompt, float32"]
-    return {
-        "matrix product, TFLOP/s": round(
-            matrix_rate(chosen.device, dtype, 4096 if chosen.device != "cpu" else 1024), 3
-        ),
-        "images a second": {name: round(value, 3) for name, value in rates.items()},
-        "times the loop": {name: round(value / first, 2) for name, value in rates.items()},
-        "peak_mib": round(peak_mib(chosen.device)),
+    def pipeline(dtype: torch.dtype) -> Any:
+        made = StableDiffusionPipeline.from_pretrained(folder, dtype=dtype, safety_checker=None)
+        made.set_progress_bar_config(disable=True)
+        return made.to(chosen.device)
+
+    plain, fast = pipeline(torch.float32), pipeline(getattr(torch, chosen.dtype))
+    for part in (fast.unet, fast.vae):
+        part.to(memory_format=torch.channels_last)
+    loop, ask = "loop, one prompt, float32", requests(chosen.batch)
+    prompts = [PROMPT] * chosen.batch
+    generator = DiffusersGenerator(options(folder, chosen, channels_last=True, compile=chosen.compile))
+    generator.load(chosen.device)
+    runs = {
+        loop: lambda: [plain([prompt], output_type="np", **call) for prompt in prompts],
+        "batches, float32": lambda: plain(prompts, output_type="np", **call),
+        f"batches, {chosen.dtype}, channels_last": lambda: fast(prompts, output_type="np", **call),
     }
+    if chosen.compile:
+        compiled = pipeline(getattr(torch, chosen.dtype))
+        for part in (compiled.unet, compiled.vae):
+            part.to(memory_format=torch.channels_last)
+        compiled.unet = torch.compile(compiled.unet)
+        runs["the same, compile"] = lambda: compiled(prompts, output_type="np", **call)
+    runs["generator `diffusers`, settings of the last"] = lambda: generator.generate(ask)
+    seconds = in_turns(runs, chosen.device, chosen.repeats)
+    rates = {name: round(chosen.batch / statistics.median(own), 3) for name, own in seconds.items()}
+    return {"images a second": rates, "times the loop": {name: ratio(seconds, name, loop) for name in runs}}
+
+
+def arithmetic(folder: Path, chosen: argparse.Namespace) -> dict[str, Any]:
+    """TFLOP/s of matrix products and of the UNet on a guided batch, for each type of numbers."""
+    side, tokens = chosen.size // 8, 77
+    found = {}
+    for name in dict.fromkeys(("bfloat16", chosen.dtype)):
+        dtype = getattr(torch, name)
+        products = matrix_rate(chosen.device, dtype, 1024 if chosen.device == "cpu" else 8192)
+        unet = StableDiffusionPipeline.from_pretrained(folder, dtype=dtype, safety_checker=None).unet
+        unet = unet.to(chosen.device, memory_format=torch.channels_last)
+        # Guidance doubles the batch.
+        latents = torch.randn(2 * chosen.batch, 4, side, side, device=chosen.device, dtype=dtype)
+        context = torch.randn(
+            2 * chosen.batch, tokens, unet.config.cross_attention_dim, device=chosen.device, dtype=dtype
+        )
+        step = torch.tensor(500, device=chosen.device)
+        with torch.inference_mode():
+            call = lambda: unet(latents, step, context)  # noqa: B023, E731
+            seconds = in_turns({"unet": call}, chosen.device, chosen.repeats)["unet"]
+        rate = unet_flops(unet, len(latents), side, tokens) / statistics.median(seconds) / 1e12
+        found[name] = {
+            "matrix product, TFLOP/s": round(products, 3),
+            "UNet, TFLOP/s": round(rate, 3),
+            "share of it that the UNet reaches": round(rate / products, 3),
+        }
+    return found
+
+
+def build(folder: Path, chosen: argparse.Namespace) -> dict[str, Any]:
+    """The worker of a build against its generator alone, on the same requests, both warm, as a build sets threads."""
+    from synrs_data.build.plan import BuildPlan, digests_of, write_captions
+    from synrs_data.build.worker import ShardWorker
+    from synrs_data.recipe_file import complete
+    from synrs_data.shards.folder import BuildFolder
+
+    count = BATCHES_OF_A_SHARD * chosen.batch
+    recipe = complete(
+        {
+            "name": "bench",
+            "license": "mit",
+            "labels": "eurosat",
+            "candidates": count,
+            "shard_size": count,
+            "captions": {"method": "class-template"},
+            "generator": {"method": "diffusers", **options(folder, chosen).model_dump()},
+            "filters": [],
+        },
+        folder=folder,
+        where="bench",
+    )
+    plan = BuildPlan(recipe, write_captions(recipe), digests_of(recipe))
+    out = BuildFolder(folder / "out")
+    out.candidates.mkdir(parents=True)
+    worker = ShardWorker(plan, out, chosen.device, lambda event, **fields: None)
+    threads = torch.get_num_threads()
+    worker.run_shard(0)
+    batches = [[plan.request(i)[1] for i in indices] for indices in plan.batches(0, chosen.batch)]
+    runs = {
+        "bare sampler": lambda: [worker._generator.generate(batch) for batch in batches],
+        "worker": lambda: worker.run_shard(0),
+    }
+    seconds = in_turns(runs, chosen.device, chosen.repeats)
+    used = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    return {
+        "images": count,
+        "threads": used,
+        "images a second": {name: round(count / statistics.median(own), 3) for name, own in seconds.items()},
+        "worker, times the bare sampler": ratio(seconds, "worker", "bare sampler"),
+    }
+
+
+def memory(folder: Path, chosen: argparse.Namespace) -> list[dict[str, Any]]:
+    """Peak memory by batch size."""
+    largest = 32 if chosen.device == "cpu" and chosen.largest is None else chosen.largest
+    return memory_by_batch(job(folder, chosen), largest, chosen.repeats)
+
+
+def sliced(folder: Path, chosen: argparse.Namespace) -> dict[str, Any]:
+    """Ways to make one batch with less memory."""
+    return slicing(job(folder, chosen), chosen.repeats)
+
+
+def job(folder: Path, chosen: argparse.Namespace) -> Job:
+    """Return one whole batch of a run."""
+    return Job(options(folder, chosen), chosen.device, torch.get_num_threads(), chosen.batch)
+
+
+PARTS = {
+    "sampling": sampling, "arithmetic": arithmetic, "build": build, "memory": memory, "slicing": sliced,
+}  # fmt: skip
 
 
 def main() -> None:
@@ -197,29 +194,42 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("mode", nargs="*", default=["sampling"], help="sampling, or full-size FAMILY")
+    parser.add_argument("parts", nargs="*", help=f"some of {', '.join(PARTS)}; or: full-size FAMILY")
     parser.add_argument("--shapes", choices=list(SHAPES))
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16", "float16"))
-    parser.add_argument("--size", type=int, default=128)
+    parser.add_argument("--size", type=int, default=128, help="pixels")
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=8, help="a multiple of 4")
+    parser.add_argument("--largest", type=int, help="largest batch of `memory`; on the CPU 32")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--compile", action="store_true")
     chosen = parser.parse_args()
-    one_image = chosen.mode[0] == "full-size"
-    if chosen.mode != ["sampling"] and not (one_image and chosen.mode[1:] and chosen.mode[1] in FAMILIES):
-        parser.error(f"give nothing, or: full-size {'|'.join(FAMILIES)}")
+    one_image = chosen.parts[:1] == ["full-size"]
+    if one_image and (len(chosen.parts) != 2 or chosen.parts[1] not in FAMILIES):
+        parser.error(f"give full-size {'|'.join(FAMILIES)}")
+    if not one_image and (not set(chosen.parts) <= PARTS.keys() or chosen.batch % 4):
+        parser.error(f"give some of {', '.join(PARTS)}, and a batch that is a multiple of 4")
     chosen.shapes = chosen.shapes or ("full" if one_image else "small")
-    packages = {name: version(name) for name in ("synrs-data", "torch", "diffusers")}
+    torch.set_num_threads(chosen.threads)
+    quiet_libraries()
+    packages = {name: version(name) for name in ("synrs-data", "torch", "diffusers", "transformers")}
     name = torch.cuda.get_device_name() if chosen.device.startswith("cuda") else platform.processor() or "cpu"
-    settings = {key: value for key, value in vars(chosen).items() if key != "mode"}
-    result = full_size(chosen.mode[1], chosen) if one_image else sampling(chosen)
-    print(
-        json.dumps(
-            {"device": name, "threads": torch.get_num_threads(), **packages, **settings, **result}, indent=1
-        )
-    )
+    settings = {key: value for key, value in vars(chosen).items() if key not in ("parts", "device")}
+    show({"device": name, "python": platform.python_version(), **packages, **settings})
+    if one_image:
+        show(full_size(chosen.parts[1], chosen))
+        return
+    with tempfile.TemporaryDirectory() as place:
+        folder = write_model(Path(place) / "model", "plain", chosen.shapes)
+        for part in chosen.parts or PARTS:
+            show({part: PARTS[part](folder, chosen)})
+
+
+def show(found: dict[str, Any]) -> None:
+    """Print what was found, at once: a run may take long."""
+    print(json.dumps(found, indent=1), flush=True)
 
 
 if __name__ == "__main__":
