@@ -11,11 +11,11 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from itertools import permutations
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from synrs_data.degradations.presets import load_preset_of, preset_path
 from synrs_data.degradations.steps import (
     Blur,
     Jpeg,
@@ -27,12 +27,8 @@ from synrs_data.degradations.steps import (
     Skippable,
     add_up,
 )
-from synrs_data.errors import RecipeError
-from synrs_data.resources import find, named_files
-from synrs_data.vocabulary import load_yaml, read_yaml
 
 KIND = "second-order"
-FOLDER = "builders/vocab/degradations"
 
 _MOST_SHUFFLED = 7
 
@@ -141,27 +137,9 @@ class SecondOrderPreset(Part):
         return self
 
 
-def preset_path(name: str) -> Path:
-    """Return the file of a preset of any kind, by shipped name or path."""
-    return find(name, named_files(FOLDER), what="degradation preset")
-
-
 def load_preset(name: str) -> SecondOrderPreset:
-    """Load a preset by shipped name or path.
-
-    Raises:
-        RecipeError: There is none, it is of another kind, or it is no preset; the message names the wrong key.
-    """
-    path = preset_path(name)
-    values = read_yaml(path)
-    found = values.get("kind") if isinstance(values, dict) else None
-    if isinstance(found, str) and found != KIND:
-        raise RecipeError(
-            f"is a preset of the kind '{found}', not '{KIND}'",
-            where=str(path),
-            fix=f"choose a preset of the kind '{KIND}', such as real-esrgan-x4, or another degradation",
-        )
-    return load_yaml(path, SecondOrderPreset)
+    """Load a preset by shipped name or path; see `load_preset_of`."""
+    return load_preset_of(KIND, name, SecondOrderPreset)
 
 
 def preset_digest(name: str) -> str:

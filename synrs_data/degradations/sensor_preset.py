@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from synrs_data.errors import RecipeError
-from synrs_data.resources import find, named_files
-from synrs_data.vocabulary import load_yaml, read_yaml
+from synrs_data.degradations.presets import load_preset_of
 
 KIND = "sensor"
-FOLDER = "builders/vocab/degradations"
 BandName = Literal["r", "g", "b"]
 BANDS: tuple[BandName, ...] = ("r", "g", "b")
 
@@ -104,36 +100,12 @@ class SensorPreset(_Part):
     bands: Bands
 
 
-def preset_path(name: str) -> Path:
-    """Return the file of a preset of any kind, by shipped name or path."""
-    return find(name, named_files(FOLDER), what="preset of degradations")
-
-
 def load_preset(name: str) -> SensorPreset:
-    """Load a preset by shipped name or path.
-
-    Raises:
-        RecipeError: There is none, it is of another kind, or it is no preset; the message names the wrong key.
-    """
-    path = preset_path(name)
-    values = read_yaml(path)
-    found = values.get("kind") if isinstance(values, dict) else None
-    if isinstance(found, str) and found != KIND:
-        ours = [known for known, file in named_files(FOLDER).items() if _kind(file) == KIND]
-        raise RecipeError(
-            f"is a preset of the kind '{found}', not '{KIND}'",
-            where=str(path),
-            fix=f"choose one of {', '.join(ours)}, or the degradation that takes presets of the kind '{found}'",
-        )
-    return load_yaml(path, SensorPreset)
+    """Load a preset by shipped name or path; see `load_preset_of`."""
+    return load_preset_of(KIND, name, SensorPreset)
 
 
 def preset_digest(preset: SensorPreset) -> str:
     """Return the sha256 over all of a preset that decides images."""
     text = preset.model_dump_json(exclude={"title", "source"})
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _kind(path: Path) -> str:
-    values = read_yaml(path)
-    return str(values.get("kind", "")) if isinstance(values, dict) else ""

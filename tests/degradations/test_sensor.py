@@ -223,7 +223,7 @@ def test_draws_follow_the_stated_distributions(tmp_path: Path) -> None:
 
 
 def test_draws_of_the_shipped_preset_follow_the_stated_distributions() -> None:
-    check_draws(Sensor(SensorOptions()), 4_000, 9)
+    check_draws(Sensor(SensorOptions()), 20_000, 9)
 
 
 def check_draws(method: Sensor, count: int, parameters: int) -> None:
@@ -306,6 +306,6 @@ def test_a_file_that_is_no_preset_is_one_message(tmp_path: Path, text: str) -> N
 
 
 def test_an_unknown_preset_is_answered_with_the_nearest() -> None:
-    with pytest.raises(RecipeError, match="no preset of degradations 'sentinel2'") as caught:
+    with pytest.raises(RecipeError, match="no degradation preset 'sentinel2'") as caught:
         Sensor(SensorOptions(preset="sentinel2"))
     assert "did you mean 'sentinel2-like'" in caught.value.fix
