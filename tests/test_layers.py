@@ -36,6 +36,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("generators", "captions", "degradations", "filters", "report"),
     ("build",),
     ("hub", "evaluate"),
+    ("leaderboard",),
     ("inventory", "cli", "__main__"),
 )
 """Rooms from the ground up. A room imports itself and rooms of lower floors; on the ground, anyone else there."""
