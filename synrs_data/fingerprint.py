@@ -14,6 +14,9 @@ FINGERPRINT_VERSION = 1
 EXCLUDED: dict[str, str] = {
     "title": "a label for people; it is in no shard",
     "description": "a text for people; it is in no shard",
+    "licenses": "what is known of the parts' licences; it is in no shard",
+    "license_name": "the name behind `license: other`; it is in no shard",
+    "license_link": "the address of that licence; it is in no shard",
     "labels": "where the label set lies; the digest of its contents counts instead",
     "options made with `path_option`": "where a file or model lies; the digest of its contents counts instead",
     "select": "decides nothing about the candidates; it has a fingerprint of its own",
@@ -28,7 +31,7 @@ def generation_fingerprint(recipe: Recipe, digests: dict[str, str]) -> str:
         recipe: A completed recipe.
         digests: sha256 of the contents that stand for excluded paths: captions, weights, label set.
     """
-    values = recipe.model_dump(mode="json", exclude={"title", "description", "labels", "select"})
+    values = recipe.model_dump(mode="json", exclude=EXCLUDED.keys() & type(recipe).model_fields.keys())
     methods: list[tuple[Kind, dict[str, Any]]] = [
         ("captions", values["captions"]),
         ("generators", values["generator"]),

@@ -122,6 +122,11 @@ class Selection(Model):
         return splits
 
 
+LicensedPart = Literal["generator", "lora", "controlnet", "sources", "maps", "captions"]
+"""What a dataset can be made from that has a licence of its own; see `synrs_data.licenses`."""
+
+_NOT_GENERATION = {"select", "license_name", "license_link", "licenses"}
+
 _DEFAULTS_OF_PAIRS = {"labels": "scene", "captions": {"method": "none"}, "image": {"format": "png"}}
 
 
@@ -134,6 +139,12 @@ class Recipe(Model):
     description: str = Field("", description="What the dataset is for.")
     task: Literal["scene-caption", "lr-hr"] = Field("scene-caption", description="Which fields a sample has.")
     license: str = Field(description="Licence of the samples, as a Hugging Face licence id.")
+    license_name: str = Field("", description="Name of the licence, if `license` is `other`.")
+    license_link: str = Field("", description="Address of its text, if `license` is `other`.")
+    licenses: dict[LicensedPart, str] = Field(
+        default_factory=dict,
+        description="Licence of a part whose files state none: generator, lora, controlnet, sources, maps, captions.",
+    )
     seed: int = Field(0, ge=0, lt=2**63, description="The only source of randomness.")
     labels: str = Field(
         description="Label set: the name of a shipped one or a path. Pairs need none: `scene` has one label."
@@ -175,7 +186,7 @@ class Recipe(Model):
 
     def generation_part(self) -> dict[str, Any]:
         """Return all that decides the candidates, as plain values."""
-        return self.model_dump(mode="json", exclude={"select"})
+        return self.model_dump(mode="json", exclude=_NOT_GENERATION)
 
     def selection_part(self) -> dict[str, Any]:
         """Return all that decides which candidates are packed, as plain values."""

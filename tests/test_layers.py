@@ -27,6 +27,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "files",
         "errors",
         "image_sources",
+        "licenses",
         "real_images",
         "resampling",
         "resources",
