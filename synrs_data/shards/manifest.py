@@ -102,7 +102,7 @@ def verify(folder: BuildFolder) -> Iterator[str]:
     """
     manifest = read_manifest(folder)
     yield from check_files(folder, manifest)
-    yield from _check_counts(folder, manifest)
+    yield from check_counts(folder, manifest)
     keys: set[str] = set()
     for name in manifest["files"]:
         if name.endswith(".tar") and (folder.root / name).is_file():
@@ -120,11 +120,11 @@ def check_files(folder: BuildFolder, manifest: dict[str, Any]) -> Iterator[str]:
         yield f"{folder.manifest.name}: its contents have changed (its digest differs)"
     for name, entry in manifest["files"].items():
         yield from _check_file(folder.root / name, name, entry)
-    yield from _check_extra(folder, manifest)
+    yield from check_extra(folder, manifest)
 
 
-def _check_counts(folder: BuildFolder, manifest: dict[str, Any]) -> Iterator[str]:
-    """Yield where the manifest's numbers do not add up."""
+def check_counts(folder: BuildFolder, manifest: dict[str, Any]) -> Iterator[str]:
+    """Yield where the numbers of a manifest do not add up."""
     place = folder.data.name
     for split, counts in manifest["splits"].items():
         own = [
@@ -164,7 +164,8 @@ def _check_file(path: Path, name: str, entry: dict[str, Any]) -> Iterator[str]:
         yield f"{name}: its contents have changed (sha256 differs)"
 
 
-def _check_extra(folder: BuildFolder, manifest: dict[str, Any]) -> Iterator[str]:
+def check_extra(folder: BuildFolder, manifest: dict[str, Any]) -> Iterator[str]:
+    """Yield the files beside the shards and tables that the manifest does not list."""
     for place in (folder.data, folder.metadata):
         for path in sorted(place.rglob("*")) if place.is_dir() else []:
             name = path.relative_to(folder.root).as_posix()
