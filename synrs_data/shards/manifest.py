@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import polars as pl
-from PIL import Image as PillowImage
 
 from synrs_data import files
 from synrs_data.errors import VerificationError
-from synrs_data.recipe import is_number
 from synrs_data.shards.folder import BuildFolder
-from synrs_data.shards.schema import HR, LR, check_record, fields_of, image_fields
-from synrs_data.shards.tar import members
+from synrs_data.shards.samples import SampleCheck
+from synrs_data.shards.tar import ForwardReader
 
 MANIFEST_FORMAT = 1
+MANIFEST, REJECTS = "manifest.json", "rejects.parquet"
 
 _SHAPE: dict[str, type] = {
     "name": str,
@@ -55,28 +53,47 @@ def read_manifest(folder: BuildFolder) -> dict[str, Any]:
         VerificationError: There is none, so the build is not finished; or it cannot be read.
     """
     try:
-        values = json.loads(folder.manifest.read_text(encoding="utf-8"))
-        if values["format"] != MANIFEST_FORMAT:
-            raise VerificationError(
-                f"has format {values['format']}, this synrs-data knows {MANIFEST_FORMAT}",
-                where=str(folder.manifest),
-                fix="install the version that made it",
-            )
-        if not _is_manifest(values):
-            raise ValueError("a key is missing or has another type")
+        text = folder.manifest.read_bytes()
     except FileNotFoundError as error:
         raise VerificationError(
             "there is no manifest.json: no finished build",
             where=str(folder.root),
             fix="run `synrs-data build` on it again, or look with `synrs-data status`",
         ) from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise VerificationError(
-            "cannot be read as a manifest",
-            where=str(folder.manifest),
-            fix="run `synrs-data select` to write it again",
-        ) from error
+    except OSError as error:
+        raise _no_manifest(str(folder.manifest)) from error
+    return parse_manifest(text, where=str(folder.manifest))
+
+
+def parse_manifest(text: bytes, *, where: str) -> dict[str, Any]:
+    """Return the manifest that a file holds, without its digest.
+
+    Args:
+        text: The contents of the file.
+        where: The file, for messages.
+
+    Raises:
+        VerificationError: It is no manifest, or one of another format.
+    """
+    try:
+        values = json.loads(text.decode())
+        if values["format"] != MANIFEST_FORMAT:
+            raise VerificationError(
+                f"has format {values['format']}, this synrs-data knows {MANIFEST_FORMAT}",
+                where=where,
+                fix="install the version that made it",
+            )
+        if not _is_manifest(values):
+            raise ValueError("a key is missing or has another type")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _no_manifest(where) from error
     return {key: value for key, value in values.items() if key != "digest"}
+
+
+def _no_manifest(where: str) -> VerificationError:
+    return VerificationError(
+        "cannot be read as a manifest", where=where, fix="run `synrs-data select` to write it again"
+    )
 
 
 def _is_manifest(values: dict[str, Any]) -> bool:
@@ -103,10 +120,10 @@ def verify(folder: BuildFolder) -> Iterator[str]:
     manifest = read_manifest(folder)
     yield from check_files(folder, manifest)
     yield from check_counts(folder, manifest)
-    keys: set[str] = set()
+    check = SampleCheck(manifest)
     for name in manifest["files"]:
         if name.endswith(".tar") and (folder.root / name).is_file():
-            yield from _check_tar(folder, name, manifest, keys)
+            yield from _check_tar(folder, name, check)
     for done in sorted(folder.candidates.glob("*.done.json")):
         yield from _check_candidates(done)
     for path in sorted(folder.candidates.glob("*.tar")):
@@ -125,32 +142,43 @@ def check_files(folder: BuildFolder, manifest: dict[str, Any]) -> Iterator[str]:
 
 def check_counts(folder: BuildFolder, manifest: dict[str, Any]) -> Iterator[str]:
     """Yield where the numbers of a manifest do not add up."""
-    place = folder.data.name
+    yield from check_numbers(manifest)
+    if folder.rejects.is_file():
+        yield from check_rejects(folder.rejects, manifest)
+
+
+def check_numbers(manifest: dict[str, Any]) -> Iterator[str]:
+    """Yield where the numbers of a manifest do not add up, as far as it says itself."""
     for split, counts in manifest["splits"].items():
         own = [
             entry
             for name, entry in manifest["files"].items()
-            if name.startswith(f"{place}/{split}-") and name.endswith(".tar")
+            if name.startswith(f"data/{split}-") and name.endswith(".tar")
         ]
         found = {"samples": sum(entry.get("samples", 0) for entry in own), "shards": len(own)}
         if counts != found:
-            yield f"{folder.manifest.name}: split {split} is {counts}, its files are {found}"
+            yield f"{MANIFEST}: split {split} is {counts}, its files are {found}"
     packed = sum(counts.get("samples", 0) for counts in manifest["splits"].values())
-    rejected = manifest["files"].get(folder.rejects.name, {}).get("samples", 0)
+    rejected = _rejected(manifest)
     if packed + rejected != manifest["candidates"]:
         yield (
-            f"{folder.manifest.name}: {packed} packed and {rejected} rejected samples are not "
+            f"{MANIFEST}: {packed} packed and {rejected} rejected samples are not "
             f"{manifest['candidates']} candidates"
         )
-    if folder.rejects.is_file() and _height(folder.rejects) != rejected:
-        yield f"{folder.rejects.name}: does not hold {rejected} samples"
 
 
-def _height(table: Path) -> int | None:
+def _rejected(manifest: dict[str, Any]) -> Any:
+    return manifest["files"].get(REJECTS, {}).get("samples", 0)
+
+
+def check_rejects(source: Path | BinaryIO, manifest: dict[str, Any]) -> Iterator[str]:
+    """Yield whether the table of rejected candidates has not as many rows as the manifest says."""
     try:
-        return int(pl.scan_parquet(table).select(pl.len()).collect().item())
+        height = int(pl.scan_parquet(source).select(pl.len()).collect().item())
     except (OSError, pl.exceptions.PolarsError):
-        return None
+        height = None
+    if height != _rejected(manifest):
+        yield f"{REJECTS}: does not hold {_rejected(manifest)} samples"
 
 
 def _check_file(path: Path, name: str, entry: dict[str, Any]) -> Iterator[str]:
@@ -173,80 +201,38 @@ def check_extra(folder: BuildFolder, manifest: dict[str, Any]) -> Iterator[str]:
                 yield f"{name}: is not in the manifest"
 
 
-def _check_tar(folder: BuildFolder, name: str, manifest: dict[str, Any], keys: set[str]) -> Iterator[str]:
-    scores = _number_scores(manifest)
-    expected = set(fields_of(manifest["task"], manifest["image_format"], manifest.get("extra_fields", [])))
-    found = []
+def _check_tar(folder: BuildFolder, name: str, check: SampleCheck) -> Iterator[str]:
+    found: list[str] = []
     try:
-        for key, fields in members(folder.root / name):
-            where = f"{name}, sample {key}"
-            if key in keys:
-                yield f"{where}: the key is in another shard too"
-            keys.add(key)
-            found.append(key)
-            if fields.keys() != expected:
-                yield f"{where}: has the fields {', '.join(sorted(fields))}, not {', '.join(sorted(expected))}"
-            else:
-                yield from (f"{where}: {fault}" for fault in _check_sample(key, fields, manifest, scores))
-    except VerificationError as error:
-        yield f"{name}: {error.what}"
-    count = manifest["files"][name].get("samples")
-    if len(found) != count:
-        yield f"{name}: has {len(found)} samples, not {count}"
-    yield from _check_table(folder, name, found)
+        with (folder.root / name).open("rb") as file:
+            yield from check.faults(name, ForwardReader(file), found)
+    except OSError as error:
+        yield f"{name}: cannot be read: {error}"
+    table = table_of(name)
+    yield from check_table(folder.root / table, table, name, found)
 
 
-def _check_sample(
-    key: str, fields: dict[str, bytes], manifest: dict[str, Any], scores: list[str]
-) -> Iterator[str]:
+def table_of(tar: str) -> str:
+    """Return the path in the build of the table of a packed shard."""
+    return f"metadata/{Path(tar).stem}.parquet"
+
+
+def check_table(source: Path | BinaryIO, name: str, tar: str, keys: list[str]) -> Iterator[str]:
+    """Yield whether a table does not list the samples of its tar in their order.
+
+    Args:
+        source: The table.
+        name: Its path in the build.
+        tar: Path of the tar in the build.
+        keys: Keys of the tar's samples.
+    """
     try:
-        record = json.loads(fields["json"])
-    except (ValueError, RecursionError):
-        yield "its json is damaged"
-        return
-    yield from check_record(record, manifest["task"], scores)
-    if isinstance(record, dict):
-        if record.get("key") != key:
-            yield f"its json says the key is {record.get('key')!r}"
-        if "txt" in fields and fields["txt"].decode(errors="replace") != record.get("caption"):
-            yield "its txt is not the caption of its json"
-        if "cls" in fields and fields["cls"] != str(record.get("label")).encode():
-            yield "its cls is not the label of its json"
-        label = record.get("label")
-        if not isinstance(label, int) or not 0 <= label < len(manifest["labels"]):
-            yield f"its label {label!r} is none of the {len(manifest['labels'])} labels"
-    sizes = {}
-    for name in (
-        *image_fields(manifest["task"], manifest["image_format"]),
-        *manifest.get("extra_fields", []),
-    ):
-        try:
-            with PillowImage.open(io.BytesIO(fields[name])) as image:
-                image.load()
-                sizes[name] = image.size
-        except Exception as error:  # noqa: BLE001 - each of Pillow's decoders raises errors of its own
-            yield f"its {'image' if name == manifest['image_format'] else name} cannot be read: {error}"
-    if isinstance(record, dict) and {LR, HR} <= sizes.keys():
-        yield from _check_pair(record, sizes[LR], sizes[HR])
-
-
-def _check_pair(record: dict[str, Any], low: tuple[int, int], high: tuple[int, int]) -> Iterator[str]:
-    """Yield where the images of a pair have other sizes than their JSON says."""
-    if low != (record.get("lr_width"), record.get("lr_height")):
-        yield f"its {LR} is {low[0]} x {low[1]} pixels, not as its json says"
-    if high != (record.get("width"), record.get("height")):
-        yield f"its {HR} is {high[0]} x {high[1]} pixels, not as its json says"
-
-
-def _check_table(folder: BuildFolder, name: str, keys: list[str]) -> Iterator[str]:
-    path = folder.metadata / f"{Path(name).stem}.parquet"
-    try:
-        listed = pl.read_parquet(path, columns=["key"])["key"].to_list()
+        listed = pl.read_parquet(source, columns=["key"])["key"].to_list()
     except (OSError, pl.exceptions.PolarsError):
-        yield f"metadata/{path.name}: cannot be read"
+        yield f"{name}: cannot be read"
         return
     if listed != keys:
-        yield f"metadata/{path.name}: does not list the samples of {name} in their order"
+        yield f"{name}: does not list the samples of {tar} in their order"
 
 
 def _check_candidates(done: Path) -> Iterator[str]:
@@ -258,8 +244,3 @@ def _check_candidates(done: Path) -> Iterator[str]:
             yield f"candidates/{done.name}: its contents have changed"
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         yield f"candidates/{done.name}: cannot be read as a done marker"
-
-
-def _number_scores(manifest: dict[str, Any]) -> list[str]:
-    """Return the scores that records hold; texts such as perceptual hashes are in the tables alone."""
-    return [name for name in manifest["scores"] if is_number(name)]

@@ -7,12 +7,13 @@ Members have mtime 0, owner 0, mode 0644 and come sorted by field within a sampl
 
 from __future__ import annotations
 
+import hashlib
 import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, cast
 
 from synrs_data.errors import VerificationError
 
@@ -113,48 +114,104 @@ def parse_sample(blocks: bytes, *, where: str) -> dict[str, bytes]:
     return fields
 
 
+class ForwardReader:
+    """A binary stream that is read once, from its start to its end, without a file behind it.
+
+    It counts and hashes what goes through, and keeps the last bytes: more than may follow the last member of an
+    archive, so that the end can be checked when nothing can be read again.
+
+    Args:
+        source: Read from where it stands.
+    """
+
+    _KEPT = 2 * tarfile.RECORDSIZE
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
+        self._digest = hashlib.sha256()
+        self.size = 0
+        self.tail = b""
+
+    def read(self, size: int = 2**20, /) -> bytes:
+        """Return up to `size` bytes, none at the end."""
+        data = self._source.read(size)
+        self._digest.update(data)
+        self.size += len(data)
+        self.tail = (self.tail + data)[-self._KEPT :]
+        return data
+
+    def drain(self) -> None:
+        """Read what is left."""
+        while self.read():
+            pass
+
+    @property
+    def sha256(self) -> str:
+        """Hexadecimal sha256 of what was read."""
+        return self._digest.hexdigest()
+
+
 def members(path: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
     """Yield key and fields of every sample of a tar, in order.
 
     Raises:
         VerificationError: The file is no whole tar, a member is no regular file, or a key or field comes back.
     """
+    try:
+        with path.open("rb") as file:
+            yield from stream_members(ForwardReader(file), where=str(path))
+    except OSError as error:
+        raise VerificationError(f"is no whole tar: {error}", where=str(path)) from error
+
+
+def stream_members(source: ForwardReader, *, where: str) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """Yield key and fields of every sample of a tar that is read forwards alone; one sample is in memory at a time.
+
+    Args:
+        source: The tar, at its start. It is read to its end, unless an error ends it before.
+        where: What it is, for messages.
+
+    Raises:
+        VerificationError: See `members`.
+    """
     seen: set[str] = set()
     current, fields = "", dict[str, bytes]()
     end = 0
     try:
-        with tarfile.open(path, "r:") as tar:
+        with tarfile.open(fileobj=cast(BinaryIO, source), mode="r|") as tar:
             for info in tar:
+                # `tarfile` would keep a description of every member.
+                cast(Any, tar).members = []
                 key, _, name = info.name.partition(".")
                 # A link is no field: it could lead to another member, or out of the archive.
                 content = tar.extractfile(info) if info.isreg() and info.size >= 0 else None
                 if content is None or not name or not _KEY.fullmatch(key):
-                    raise VerificationError(f"'{info.name}' is no field of a sample", where=str(path))
+                    raise VerificationError(f"'{info.name}' is no field of a sample", where=where)
                 if key != current:
                     if fields:
                         yield current, fields
                     if key in seen:
-                        raise VerificationError(f"the key '{key}' comes back", where=str(path))
+                        raise VerificationError(f"the key '{key}' comes back", where=where)
                     seen.add(key)
                     current, fields = key, {}
                 if name in fields:
-                    raise VerificationError(f"the field '{info.name}' comes back", where=str(path))
+                    raise VerificationError(f"the field '{info.name}' comes back", where=where)
                 fields[name] = content.read()
                 end = info.offset_data + info.size + -info.size % _BLOCK
-        _check_end(path, end)
-    except (tarfile.TarError, OSError, UnicodeDecodeError) as error:
-        raise VerificationError(f"is no whole tar: {error}", where=str(path)) from error
+        source.drain()
+        _check_end(source, end, where)
+    except (tarfile.TarError, UnicodeDecodeError) as error:
+        raise VerificationError(f"is no whole tar: {error}", where=where) from error
     if fields:
         yield current, fields
 
 
-def _check_end(path: Path, end: int) -> None:
+def _check_end(source: ForwardReader, end: int, where: str) -> None:
     """Raise if anything but the empty blocks that end an archive follows the last member.
 
     `tarfile` takes a damaged header in the middle, or no end at all, for the end.
     """
-    with path.open("rb") as file:
-        file.seek(end)
-        rest = file.read(2 * tarfile.RECORDSIZE)
-    if not 2 * _BLOCK <= len(rest) < 2 * tarfile.RECORDSIZE or any(rest):
-        raise VerificationError(f"is no whole tar: damaged or cut short at byte {end}", where=str(path))
+    length = source.size - end
+    whole = 2 * _BLOCK <= length < 2 * tarfile.RECORDSIZE
+    if not whole or any(source.tail[len(source.tail) - length :]):
+        raise VerificationError(f"is no whole tar: damaged or cut short at byte {end}", where=where)
