@@ -52,6 +52,14 @@ class Samples:
         """Return the items of an index or a mask, in its order."""
         return Samples(self.inputs[index], self.labels[index], self.synthetic[index])
 
+    def joined(self, other: Samples) -> Samples:
+        """Return these items and then the other ones."""
+        return Samples(
+            np.concatenate([self.inputs, other.inputs]),
+            np.concatenate([self.labels, other.labels]),
+            np.concatenate([self.synthetic, other.synthetic]),
+        )
+
 
 class ProtocolOptions(BaseModel):
     """Base of a protocol's options: unknown keys are errors, numbers are finite, values do not change."""
