@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
@@ -27,6 +27,7 @@ class DoneShard:
     generator: dict[str, Any]
     environment: dict[str, str]
     unreadable: tuple[str, ...] = ()
+    compared: dict[str, int] = field(default_factory=dict)
 
 
 def done_shards(folder: BuildFolder, count: int, fingerprint: str) -> list[DoneShard]:
@@ -59,6 +60,7 @@ def read_marker(folder: BuildFolder, shard: int, fingerprint: str) -> DoneShard 
             values["generator"],
             values["environment"],
             tuple(values.get("unreadable", [])),
+            dict(values.get("compared", {})),
         )
         sizes = [
             (folder.candidates / name).stat().st_size == entry["bytes"] for name, entry in done.files.items()

@@ -93,6 +93,7 @@ def gather_facts(folder: BuildFolder, plan: BuildPlan, done: list[DoneShard]) ->
         columns=plan.columns,
         extra_fields=plan.extra_fields,
         unreadable=tuple(sorted({name for shard in done for name in shard.unreadable})),
+        compared={name: count for shard in done for name, count in shard.compared.items()},
         drawn=tuple(drawn_parameters([packed, rejected], plan.recipe.degradation)),
     )
 

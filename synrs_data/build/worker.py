@@ -135,8 +135,15 @@ class ShardWorker:
             "generator": asdict(self._provenance.identity),
             "environment": environment(self._device),
             **({"unreadable": sorted(output.unreadable)} if output.unreadable else {}),
+            **({"compared": compared} if (compared := self._compared()) else {}),
         }
         files.write_text(self._folder.done(shard), marker_text(marker))
+
+    def _compared(self) -> dict[str, int]:
+        """Return with how many real images each filter that looks for copies compared the candidates."""
+        found = zip(self._plan.recipe.filters, self._filters, strict=True)
+        counts = {spec.method: getattr(scorer, "compared", None) for spec, scorer in found}
+        return {name: count for name, count in counts.items() if type(count) is int}
 
     def _run_batch(
         self,

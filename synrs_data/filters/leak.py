@@ -64,6 +64,11 @@ class Leak:
         encoder = encoder_digest(options.model, options.weights) if options.embedding else ""
         return hashlib.sha256(f"{text}{encoder}".encode()).hexdigest()
 
+    @property
+    def compared(self) -> int | None:
+        """Number of real images that candidates are compared with; None before the first batch."""
+        return None if self._real is None else len(self._real[0])
+
     def score(self, batch: Batch) -> Scores:
         """Return distance and similarity to the nearest real image."""
         hashes, features = self._load(batch.device)

@@ -6,7 +6,7 @@ the report are promised equal after any number of kills and restarts.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Any
 
@@ -55,6 +55,7 @@ class BuildFacts:
         extra_fields: Fields of images that the generator adds to each sample.
         drawn: What the degradation of pairs drew.
         unreadable: Names of source images that cannot be used, for which others were taken.
+        compared: With how many real images each filter that looks for copies compared the candidates, by filter.
     """
 
     recipe: Recipe
@@ -69,6 +70,7 @@ class BuildFacts:
     extra_fields: tuple[str, ...] = ()
     drawn: tuple[Drawn, ...] = ()
     unreadable: tuple[str, ...] = ()
+    compared: dict[str, int] = field(default_factory=dict)
 
     @property
     def pairs(self) -> bool:

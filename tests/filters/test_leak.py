@@ -181,3 +181,12 @@ def test_the_digest_stands_for_the_images_not_for_their_folder(tmp_path: Path) -
     path: Any = tmp_path / "b" / "class-0" / "0.png"
     path.write_bytes(png(scene(99)))
     assert leak(tmp_path / "b").digest() != first
+
+
+def test_it_says_with_how_many_real_images_it_compared(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(png(scene(number)))
+    scorer = leak(tmp_path)
+    assert scorer.compared is None
+    score(scorer, scene(9))
+    assert scorer.compared == 3
