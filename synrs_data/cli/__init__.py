@@ -9,7 +9,7 @@ import sys
 import typer
 
 from synrs_data import __version__
-from synrs_data.cli import build, evaluate, evidence, inventory, models
+from synrs_data.cli import build, evaluate, evidence, inventory, models, publish
 
 _STOPPED = {128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
@@ -27,6 +27,7 @@ app.command("select")(build.select)
 app.command("status")(evidence.status)
 app.command("verify")(evidence.verify)
 app.command("preview")(evidence.preview)
+app.command("publish")(publish.publish)
 app.command("list")(inventory.list_known)
 app.command("doctor")(inventory.doctor)
 app.add_typer(models.app, name="models")

@@ -1,0 +1,1 @@
+"""Publishing finished builds on the Hugging Face Hub, and reading them back."""

@@ -1,0 +1,103 @@
+"""What of a build is published: its final files, without the paths of the machine that made them.
+
+Source paths stand in `recipe.yaml`, because a build goes on where it stopped, and a strange method may put one into
+the manifest. Publishing keeps the last name of each; everything else is published byte for byte or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path, PurePath
+from typing import Any
+
+import yaml
+
+from synrs_data.errors import UserError
+from synrs_data.shards.folder import BuildFolder
+from synrs_data.shards.manifest import manifest_text
+from synrs_data.shards.tar import members
+from synrs_data.vocabulary import read_yaml
+
+_SCANNED = (".json", ".jsonl", ".md", ".html")
+
+
+def public_documents(folder: BuildFolder, manifest: dict[str, Any]) -> dict[str, bytes]:
+    """Return the files of a build that are published with other contents than they have on disk.
+
+    The manifest is always among them: it is last and lists the others as they are published. A function of the
+    build's files alone.
+
+    Args:
+        folder: A finished build.
+        manifest: Its manifest.
+    """
+    changed: dict[str, bytes] = {}
+    recipe = read_yaml(folder.recipe)
+    if any(True for _ in _paths_in(recipe)):
+        text = yaml.safe_dump(_without_folders(recipe), sort_keys=False, allow_unicode=True, width=110)
+        changed[folder.recipe.name] = text.encode()
+    entries = {
+        name: {**entry, "sha256": _sha256(changed[name]), "bytes": len(changed[name])}
+        if name in changed
+        else entry
+        for name, entry in manifest["files"].items()
+    }
+    public = {key: value if key == "files" else _without_folders(value) for key, value in manifest.items()}
+    return {**changed, folder.manifest.name: manifest_text({**public, "files": entries}).encode()}
+
+
+def refuse_paths(folder: BuildFolder, manifest: dict[str, Any]) -> None:
+    """Refuse a build whose other files name a path of its recipe, its own folder or the user's home.
+
+    Looks at every document whole and at the JSON of each shard's first sample: a method that writes a path into
+    a record writes it into all.
+
+    Raises:
+        UserError: One does; it names file and path.
+    """
+    needles = sorted({*_paths_in(read_yaml(folder.recipe)), str(folder.root.resolve()), f"{Path.home()}/"})
+    forbidden = [needle for needle in needles if len(needle) > len("/x/")]
+    for name in manifest["files"]:
+        if name == folder.recipe.name:
+            continue
+        for text in _texts(folder.root / name):
+            for needle in forbidden:
+                if needle in text:
+                    raise UserError(
+                        f"names a path of this machine, {needle}, which a public dataset must not",
+                        where=str(folder.root / name),
+                        fix="give the recipe paths relative to its folder and build in another folder, or mend "
+                        "the method that writes the path",
+                    )
+
+
+def _texts(path: Path) -> Iterator[str]:
+    if path.suffix in _SCANNED:
+        yield path.read_text(encoding="utf-8", errors="replace")
+    elif path.suffix == ".tar":
+        _, fields = next(iter(members(path)), ("", {}))
+        yield fields.get("json", b"").decode(errors="replace")
+
+
+def _paths_in(value: object) -> Iterator[str]:
+    if isinstance(value, dict):
+        for item in value.values():
+            yield from _paths_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _paths_in(item)
+    elif isinstance(value, str) and PurePath(value).is_absolute():
+        yield value
+
+
+def _without_folders(value: object) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_folders(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_folders(item) for item in value]
+    return PurePath(value).name if isinstance(value, str) and PurePath(value).is_absolute() else value
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
