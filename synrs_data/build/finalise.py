@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import polars as pl
@@ -14,7 +14,7 @@ from synrs_data.build.plan import BuildPlan
 from synrs_data.build.state import read_plan, read_recipe
 from synrs_data.errors import VerificationError
 from synrs_data.recipe_file import complete
-from synrs_data.report import BuildFacts, render_card, render_report
+from synrs_data.report import BuildFacts, render_card, render_croissant, render_report
 from synrs_data.shards.folder import BuildFolder
 from synrs_data.shards.manifest import MANIFEST_FORMAT, check_files, manifest_text, read_manifest
 
@@ -22,7 +22,7 @@ from synrs_data.shards.manifest import MANIFEST_FORMAT, check_files, manifest_te
 def finalise(
     folder: BuildFolder, plan: BuildPlan, done: list[DoneShard], packed: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
-    """Write README.md, report.html and manifest.json and return the manifest.
+    """Write README.md, croissant.json, report.html and manifest.json and return the manifest.
 
     Nothing in them depends on the clock or on how often the build was interrupted.
 
@@ -35,11 +35,14 @@ def finalise(
     facts = gather_facts(folder, plan, done)
     files.write_text(folder.card, render_card(folder, facts))
     files.write_text(folder.report, render_report(folder, facts))
-    documents = (folder.recipe, folder.state, folder.captions, folder.card, folder.report)
-    listed: dict[Path, dict[str, Any]] = {path: {} for path in documents}
-    listed |= {folder.root / name: entry for name, entry in packed.items()}
+    final = {name: _digest(folder.root / name) for name in packed}
+    tars = {name: digest for name, digest in final.items() if name.endswith(".tar")}
+    tables = f"{folder.metadata.name}/*.parquet"
+    files.write_text(folder.croissant, render_croissant(facts, tars, tables))
+    documents = (folder.recipe, folder.state, folder.captions, folder.card, folder.croissant, folder.report)
+    final |= {path.relative_to(folder.root).as_posix(): _digest(path) for path in documents}
     splits: dict[str, dict[str, int]] = {}
-    for entry in (entry for path, entry in listed.items() if path.suffix == ".tar"):
+    for entry in (packed[name] for name in tars):
         split = splits.setdefault(entry["split"], {"samples": 0, "shards": 0})
         split["samples"] += entry["samples"]
         split["shards"] += 1
@@ -60,16 +63,16 @@ def finalise(
         "quarantined": facts.quarantined,
         **({"unreadable": list(facts.unreadable)} if facts.unreadable else {}),
         "files": {
-            path.relative_to(folder.root).as_posix(): {
-                "sha256": files.sha256(path),
-                "bytes": path.stat().st_size,
-                **{key: value for key, value in entry.items() if key == "samples"},
-            }
-            for path, entry in sorted(listed.items())
+            name: final[name] | ({"samples": packed[name]["samples"]} if name in packed else {})
+            for name in sorted(final, key=PurePosixPath)
         },
     }
     files.write_text(folder.manifest, manifest_text(manifest))
     return manifest
+
+
+def _digest(path: Path) -> dict[str, Any]:
+    return {"sha256": files.sha256(path), "bytes": path.stat().st_size}
 
 
 def gather_facts(folder: BuildFolder, plan: BuildPlan, done: list[DoneShard]) -> BuildFacts:
@@ -105,7 +108,7 @@ def facts_of_folder(folder: BuildFolder) -> BuildFacts:
         VerificationError: The build is not finished, or one of its files is damaged.
     """
     # The pages may be damaged or gone: they are what is made from these facts.
-    pages = (f"{folder.card.name}: ", f"{folder.report.name}: ")
+    pages = tuple(f"{path.name}: " for path in (folder.card, folder.croissant, folder.report))
     for fault in check_files(folder, read_manifest(folder)):
         if not fault.startswith(pages):
             raise VerificationError(fault, where=str(folder.root), fix="run `synrs-data build` on it again")

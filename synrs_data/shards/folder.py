@@ -19,7 +19,7 @@ class BuildFolder:
          metadata/<split>-00000.parquet
          rejects.parquet            candidates that are not packed, and why
          manifest.json              every final file: written last
-         README.md  report.html  events.jsonl
+         README.md  croissant.json  report.html  events.jsonl
     ```
     """
 
@@ -69,6 +69,11 @@ class BuildFolder:
     def card(self) -> Path:
         """Dataset card."""
         return self.root / "README.md"
+
+    @property
+    def croissant(self) -> Path:
+        """Croissant description, JSON-LD."""
+        return self.root / "croissant.json"
 
     @property
     def report(self) -> Path:

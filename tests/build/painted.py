@@ -13,6 +13,7 @@ FINAL = (
     "data",
     "metadata",
     "README.md",
+    "croissant.json",
     "report.html",
     "manifest.json",
     "rejects.parquet",
