@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from synrs_data.errors import SynrsError, UserError
 from synrs_data.events import EventLog
@@ -62,6 +62,10 @@ class Session:
     api: HfApi
     waits: Waits
     events: EventLog = field(repr=False)
+    later: ClassVar[str] = (
+        "run the same command later: what was uploaded is kept, and no half of a version is visible"
+    )
+    """What to do when the Hub is busy for too long."""
 
     @property
     def url(self) -> str:
@@ -112,7 +116,7 @@ class Session:
             raise UserError(
                 f"the Hub does not answer as it should ({_reason(error)}){wanted}",
                 where=self.url,
-                fix="run the same command later: what was uploaded is kept, and no half of a version is visible",
+                fix=self.later,
             ) from error
         self.events.emit("hub_waits", reason=_reason(error), seconds=seconds)
         time.sleep(seconds)
@@ -222,9 +226,13 @@ def _retry_after(error: BaseException) -> float | None:
 
 def _is_broken_connection(error: BaseException) -> bool:
     import httpx2
+    from huggingface_hub.errors import OfflineModeIsEnabled
 
     kinds = (httpx2.TransportError, ConnectionError, TimeoutError)
-    return any(isinstance(link, kinds) for link in _chain(error))
+    links = list(_chain(error))
+    # A ConnectionError too, but of the user's own making.
+    offline = any(isinstance(link, OfflineModeIsEnabled) for link in links)
+    return not offline and any(isinstance(link, kinds) for link in links)
 
 
 def _reason(error: BaseException) -> str:
