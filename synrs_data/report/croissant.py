@@ -7,11 +7,13 @@ Provenance Representation), with the RAI vocabulary 1.0 (docs/croissant-rai-spec
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
 from synrs_data import __version__
+from synrs_data.recipe import Recipe
 from synrs_data.report.croissant_records import Node, distribution, record_sets
 from synrs_data.report.croissant_terms import responsible_terms, source_types
 from synrs_data.report.view import BuildFacts, rules
@@ -40,6 +42,17 @@ CONTEXT: Node = {
 }
 """The context of Croissant 1.1 with PROV-O (its appendix; mlcroissant, core/rdf.py)."""
 
+_LICENSES = {
+    "apache-2.0": "https://www.apache.org/licenses/LICENSE-2.0",
+    "cc0-1.0": "https://creativecommons.org/publicdomain/zero/1.0/",
+    "cdla-permissive-2.0": "https://cdla.dev/permissive-2-0/",
+    "mit": "https://opensource.org/license/mit",
+    "odbl": "https://opendatacommons.org/licenses/odbl/1-0/",
+    "odc-by": "https://opendatacommons.org/licenses/by/1-0/",
+    "pddl": "https://opendatacommons.org/licenses/pddl/1-0/",
+}
+"""Addresses of the licences that datasets have most often, beside Creative Commons."""
+
 
 def render_croissant(facts: BuildFacts, shards: Mapping[str, Mapping[str, Any]], tables: str) -> str:
     """Return the Croissant description of a build, the `croissant.json` of its folder.
@@ -60,7 +73,7 @@ def render_croissant(facts: BuildFacts, shards: Mapping[str, Mapping[str, Any]],
             "name": facts.recipe.name,
             "alternateName": facts.title,
             "description": _description(facts),
-            "license": facts.recipe.license,
+            "license": license_address(facts.recipe),
             "citeAs": _citation(facts),
             # Which recipe it is of, as SemVer's build metadata: two selections of one build are two versions.
             "version": f"1.0.0+{fingerprints['generation'][:12]}.{fingerprints['selection'][:12]}",
@@ -86,6 +99,16 @@ def croissant_text(document: Node) -> str:
             body = json.dumps(value, ensure_ascii=False, indent=1).replace("\n", "\n ")
         parts.append(f" {json.dumps(key)}: {body}")
     return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def license_address(recipe: Recipe) -> str:
+    """Return the address of a licence's text, as schema.org asks; its id where we know no address."""
+    if recipe.license_link:
+        return recipe.license_link
+    commons = re.fullmatch(r"cc-(by(?:-nc)?(?:-sa|-nd)?)-(\d[.]\d)", recipe.license)
+    if commons:
+        return f"https://creativecommons.org/licenses/{commons[1]}/{commons[2]}/"
+    return _LICENSES.get(recipe.license, recipe.license)
 
 
 def _description(facts: BuildFacts) -> str:
