@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from synrs_data.cli.distance import distance
+
 if TYPE_CHECKING:
     from synrs_data.evaluate import Result
 
@@ -16,6 +18,9 @@ app = typer.Typer(no_args_is_help=True, help="Measure models on benchmarks.")
 @app.callback()
 def _evaluate() -> None:
     """Measure models on benchmarks."""
+
+
+app.command("distance")(distance)
 
 
 @app.command("run")
