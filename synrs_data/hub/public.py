@@ -7,6 +7,7 @@ the manifest. Publishing keeps the last name of each; everything else is publish
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from pathlib import Path, PurePath
 from typing import Any
@@ -19,6 +20,7 @@ from synrs_data.shards.manifest import manifest_text
 from synrs_data.shards.tar import members
 from synrs_data.vocabulary import read_yaml
 
+_HOMES = re.compile(r"""(?<![\w/.:-])/(?:home|Users)/[^\s"'<>]+""")
 _SCANNED = (".json", ".jsonl", ".md", ".html")
 
 
@@ -48,7 +50,7 @@ def public_documents(folder: BuildFolder, manifest: dict[str, Any]) -> dict[str,
 
 
 def refuse_paths(folder: BuildFolder, manifest: dict[str, Any]) -> None:
-    """Refuse a build whose other files name a path of its recipe, its own folder or the user's home.
+    """Refuse a build whose other files name a path of its recipe, its own folder or somebody's home.
 
     Looks at every document whole and at the JSON of each shard's first sample: a method that writes a path into
     a record writes it into all.
@@ -62,14 +64,14 @@ def refuse_paths(folder: BuildFolder, manifest: dict[str, Any]) -> None:
         if name == folder.recipe.name:
             continue
         for text in _texts(folder.root / name):
-            for needle in forbidden:
-                if needle in text:
-                    raise UserError(
-                        f"names a path of this machine, {needle}, which a public dataset must not",
-                        where=str(folder.root / name),
-                        fix="give the recipe paths relative to its folder and build in another folder, or mend "
-                        "the method that writes the path",
-                    )
+            found = next((needle for needle in forbidden if needle in text), None)
+            home = _HOMES.search(text)
+            if found or home:
+                raise UserError(
+                    f"names a path of a machine, {found or (home and home[0])}, which a public dataset must not",
+                    where=str(folder.root / name),
+                    fix="mend the method or text that brings the path in, and build in another folder",
+                )
 
 
 def _texts(path: Path) -> Iterator[str]:

@@ -24,7 +24,7 @@ from synrs_data.hub.plan import PublishPlan, make_plan
 from synrs_data.hub.pull_request import find_pull_request, open_draft
 from synrs_data.hub.remote import ABSENT, RemoteState, read_back, read_state
 from synrs_data.hub.session import Moved, Session, Waits, check_name
-from synrs_data.hub.xet import leave_xet_if_missing
+from synrs_data.hub.xet import with_lfs_if_no_xet
 from synrs_data.licenses import check_license
 from synrs_data.recipe_file import complete
 
@@ -178,14 +178,14 @@ class _Publisher:
         """
         session, files = self._session, plan.sent
         revision, opens = self._target(number)
-        leave_xet_if_missing(session, revision, create_pr=opens)
         session.events.emit("uploading", files=len(files), bytes=sum(file.size for file in files))
         operations = [file.operation() for file in files]
-        for start in range(0, len(operations), _BATCH):
-            batch = operations[start : start + _BATCH]
-            session.ask(partial(self._preupload, batch, revision, opens))
-            sent = sum(operation.upload_info.size for operation in batch)
-            session.events.emit("uploaded", files=len(batch), bytes=sent)
+        with with_lfs_if_no_xet(session, revision, create_pr=opens):
+            for start in range(0, len(operations), _BATCH):
+                batch = operations[start : start + _BATCH]
+                session.ask(partial(self._preupload, batch, revision, opens))
+                sent = sum(operation.upload_info.size for operation in batch)
+                session.events.emit("uploaded", files=len(batch), bytes=sent)
         return operations
 
     def _preupload(self, batch: list[CommitOperationAdd], revision: str, opens: bool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -11,8 +13,9 @@ if TYPE_CHECKING:
 _ABSENT = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
 
 
-def leave_xet_if_missing(session: Session, revision: str, *, create_pr: bool) -> None:
-    """Switch Xet off in this process if the server answers that it has none; HF_HUB_DISABLE_XET spares the question.
+@contextlib.contextmanager
+def with_lfs_if_no_xet(session: Session, revision: str, *, create_pr: bool) -> Iterator[None]:
+    """Switch Xet off in the block if the server answers that it has none; HF_HUB_DISABLE_XET spares the question.
 
     Args:
         session: The repository, which exists.
@@ -24,6 +27,7 @@ def leave_xet_if_missing(session: Session, revision: str, *, create_pr: bool) ->
     from huggingface_hub.utils._runtime import is_xet_available
 
     if not is_xet_available():
+        yield
         return
 
     def has_xet() -> bool:
@@ -37,6 +41,10 @@ def leave_xet_if_missing(session: Session, revision: str, *, create_pr: bool) ->
         hf_raise_for_status(answer)
         return True
 
-    if not session.ask(has_xet):
+    before = constants.HF_HUB_DISABLE_XET
+    try:
         # The variable is read at import alone, the constant whenever it matters (utils/_runtime.py, is_xet_available).
-        constants.HF_HUB_DISABLE_XET = True
+        constants.HF_HUB_DISABLE_XET = not session.ask(has_xet)
+        yield
+    finally:
+        constants.HF_HUB_DISABLE_XET = before
