@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from synrs_data.shards.folder import BuildFolder
 
 Folder = Annotated[Path, typer.Argument(help="Build folder.")]
+Build = Annotated[
+    str,
+    typer.Argument(help="Build folder, or hf://datasets/USER/NAME[@REVISION][/CONFIG]."),
+]
+
+_HUB = "hf://"
 
 
 def status(
@@ -27,7 +33,7 @@ def status(
 
 
 def verify(
-    folder: Folder,
+    build: Build,
     redo_lr: Annotated[
         bool,
         typer.Option(
@@ -36,7 +42,7 @@ def verify(
     ] = False,
     device: Annotated[str, typer.Option(help="Where --redo-lr runs: auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """Check every byte, sample and table of a finished build; exit 3 if anything differs."""
+    """Check every byte, sample and table of a finished build, here or on the Hub; exit 3 if anything differs."""
     from itertools import chain
 
     from synrs_data.errors import VerificationError
@@ -44,20 +50,57 @@ def verify(
     from synrs_data.shards.manifest import read_manifest
     from synrs_data.shards.manifest import verify as check
 
-    build = BuildFolder(folder)
-    manifest = read_manifest(build)
-    faults = 0
-    for fault in chain(check(build), _redo(build, device) if redo_lr else ()):
-        faults += 1
-        typer.echo(fault)
+    if build.startswith(_HUB):
+        _verify_published(build, redo_lr=redo_lr)
+        return
+    folder = BuildFolder(Path(build))
+    manifest = read_manifest(folder)
+    faults = _tell(chain(check(folder), _redo(folder, device) if redo_lr else ()))
     if faults:
         raise VerificationError(
             f"{faults} faults",
-            where=str(folder),
-            fix=f"copy it again, or `synrs-data build {build.recipe} --out {folder}`, which makes what is damaged anew",
+            where=build,
+            fix=f"copy it again, or `synrs-data build {folder.recipe} --out {build}`, which makes what is damaged anew",
         )
     samples = sum(split["samples"] for split in manifest["splits"].values())
     typer.echo(f"{len(manifest['files'])} files and {samples} samples are as promised")
+
+
+def _verify_published(address: str, *, redo_lr: bool) -> None:
+    from synrs_data.cli.progress import show
+    from synrs_data.errors import UserError, VerificationError
+    from synrs_data.hub.dataset import open_dataset
+    from synrs_data.hub.verify import PublishedCheck
+
+    if redo_lr:
+        raise UserError(
+            "`--redo-lr` needs a copy of the build on this machine",
+            where=address,
+            fix="fetch it with `hf download USER/NAME --repo-type dataset --local-dir DIR` and verify DIR/CONFIG",
+        )
+    with show(0, as_json=False) as listener:
+        dataset = open_dataset(address, listeners=[listener])
+        check = PublishedCheck(dataset)
+        faults = _tell(check.faults())
+    if faults:
+        raise VerificationError(
+            f"{faults} faults",
+            where=dataset.where,
+            fix="publish the build again, or tell the owner of the dataset; do not use it as it is",
+        )
+    configs = ", ".join(name or "at the root" for name in check.configs)
+    typer.echo(
+        f"{check.files} files and {check.samples} samples are as promised ({configs}) at commit {dataset.commit}"
+    )
+
+
+def _tell(faults: Iterable[str]) -> int:
+    """Print faults as they are found and return how many there are."""
+    count = 0
+    for fault in faults:
+        count += 1
+        typer.echo(fault)
+    return count
 
 
 def _redo(build: BuildFolder, device: str) -> Iterator[str]:

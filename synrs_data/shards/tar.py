@@ -13,7 +13,7 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Protocol, cast
 
 from synrs_data.errors import VerificationError
 
@@ -114,6 +114,14 @@ def parse_sample(blocks: bytes, *, where: str) -> dict[str, bytes]:
     return fields
 
 
+class Readable(Protocol):
+    """Something that is read forwards: an open file, or an answer of the Hub."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes, none at the end."""
+        ...
+
+
 class ForwardReader:
     """A binary stream that is read once, from its start to its end, without a file behind it.
 
@@ -126,7 +134,7 @@ class ForwardReader:
 
     _KEPT = 2 * tarfile.RECORDSIZE
 
-    def __init__(self, source: BinaryIO) -> None:
+    def __init__(self, source: Readable) -> None:
         self._source = source
         self._digest = hashlib.sha256()
         self.size = 0
