@@ -9,7 +9,7 @@ import sys
 import typer
 
 from synrs_data import __version__
-from synrs_data.cli import build, evaluate, evidence, inventory, models, publish
+from synrs_data.cli import build, distance, evaluate, evidence, inventory, models, publish
 
 _STOPPED = {128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
@@ -32,6 +32,7 @@ app.command("list")(inventory.list_known)
 app.command("doctor")(inventory.doctor)
 app.add_typer(models.app, name="models")
 app.add_typer(evaluate.app, name="eval")
+evaluate.app.command("distance")(distance.distance)
 
 
 def _version(wanted: bool) -> None:

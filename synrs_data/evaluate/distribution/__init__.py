@@ -4,11 +4,10 @@ from synrs_data.evaluate.distribution.clip_score import caption_agreement
 from synrs_data.evaluate.distribution.compare import compare
 from synrs_data.evaluate.distribution.frechet import frechet_distance
 from synrs_data.evaluate.distribution.kernels import cmmd, kernel_distance
-from synrs_data.evaluate.distribution.memorisation import authentic, nearest_to_training
+from synrs_data.evaluate.distribution.memorisation import nearest_to_training, training_neighbours
 from synrs_data.evaluate.distribution.neighbours import shares
 
 __all__ = [
-    "authentic",
     "caption_agreement",
     "cmmd",
     "compare",
@@ -16,4 +15,5 @@ __all__ = [
     "kernel_distance",
     "nearest_to_training",
     "shares",
+    "training_neighbours",
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from synrs_data.errors import UserError
 from synrs_data.evaluate.distribution.clip_score import caption_agreement
@@ -19,8 +18,13 @@ from synrs_data.evaluate.distribution.kernels import (
     kernel_spread,
 )
 from synrs_data.evaluate.distribution.leaks import BITS, Leaks, find_leaks
-from synrs_data.evaluate.distribution.memorisation import authentic, nearest_to_training
-from synrs_data.evaluate.distribution.neighbours import DENSITY_NEAREST, MANIFOLD_NEAREST, nearest, shares
+from synrs_data.evaluate.distribution.memorisation import (
+    TrainingNeighbours,
+    nearest_to_training,
+    own_distances,
+    training_neighbours,
+)
+from synrs_data.evaluate.distribution.neighbours import DENSITY_NEAREST, MANIFOLD_NEAREST, shares
 from synrs_data.evaluate.distribution.records import (
     CaptionRecord,
     LeakRecord,
@@ -66,16 +70,12 @@ class Neighbours:
     Attributes:
         images: The set.
         training: The training images.
-        rows: Of `training`, (n,).
-        distances: Euclidean distances of features, (n,).
-        authentic: See `memorisation.authentic`, (n,).
+        found: Which they are, and how near.
     """
 
     images: FeatureSet
     training: FeatureSet
-    rows: NDArray[np.int64]
-    distances: Features
-    authentic: NDArray[np.bool_]
+    found: TrainingNeighbours
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,21 +231,22 @@ def _nearness(
     """
     training = sets.train or sets.real
     held_out = sets.test if sets.train is None else sets.real
-    ours = _neighbours(sets.synthetic, training)
+    own = own_distances(np.asarray(training.features, dtype=np.float64))
+    ours = _neighbours(sets.synthetic, training, own)
     if held_out is None:
         return ours, None, None
-    theirs = _neighbours(held_out, training)
-    found = nearest_to_training(ours.distances, theirs.distances)
-    share = ours.authentic.astype(np.float64)
+    theirs = _neighbours(held_out, training, own)
+    found = nearest_to_training(ours.found.distances, theirs.found.distances)
+    share = ours.found.authentic.astype(np.float64)
     low, high = mean_interval(share[None], seed=seed)
     record = NearnessRecord.model_validate(
         {
             "name": f"nearest-training-image@{extractor}",
             "training": training.record.role,
             "floor": held_out.record.role,
-            "n": len(ours.rows),
+            "n": len(ours.found.rows),
             "n_training": len(training.features),
-            "n_floor": len(theirs.rows),
+            "n_floor": len(theirs.found.rows),
             "median": found.median,
             "floor_median": found.floor_median,
             "limit": found.limit,
@@ -256,16 +257,15 @@ def _nearness(
             "authentic": float(share.mean()),
             "authentic_low": low,
             "authentic_high": high,
-            "floor_authentic": float(theirs.authentic.mean()),
+            "floor_authentic": float(theirs.found.authentic.mean()),
         }
     )
     return ours, theirs, record
 
 
-def _neighbours(images: FeatureSet, training: FeatureSet) -> Neighbours:
+def _neighbours(images: FeatureSet, training: FeatureSet, own: Features) -> Neighbours:
     ours, theirs = (np.asarray(each.features, dtype=np.float64) for each in (images, training))
-    rows, distances = nearest(ours, theirs, 1)
-    return Neighbours(images, training, rows[:, 0], distances[:, 0], authentic(ours, theirs))
+    return Neighbours(images, training, training_neighbours(ours, theirs, own))
 
 
 def _captions(

@@ -67,23 +67,57 @@ def nearest_to_training(distances: Features, floor: Features) -> Nearness:
     )
 
 
-def authentic(images: Features, training: Features) -> NDArray[np.bool_]:
-    """Return whether each image is farther from its nearest training image than that one is from its own, (n,).
+@dataclass(frozen=True, slots=True)
+class TrainingNeighbours:
+    """The nearest training image of each of some images.
 
-    Alaa et al., How Faithful is your Synthetic Data?, ICML 2022 (authenticity), as computed by the code of Jiralerspong
-    et al. (marcojira/fls, metrics/AuthPct.py). Held-out real images are no copies and yet many of them fail it: compare
-    the share with theirs, not with one.
+    Attributes:
+        rows: Of the training images, (n,).
+        distances: To it, (n,).
+        ratios: That distance by the distance of the training image to its own nearest one, (n,); zero for a copy.
+    """
+
+    rows: NDArray[np.int64]
+    distances: Features
+    ratios: Features
+
+    @property
+    def authentic(self) -> NDArray[np.bool_]:
+        """Whether each image is farther from its nearest training image than that one is from its own, (n,).
+
+        Alaa et al., How Faithful is your Synthetic Data?, ICML 2022 (authenticity), as computed by the code of
+        Jiralerspong et al. (marcojira/fls, metrics/AuthPct.py). Held-out real images are no copies and yet many of
+        them fail it: compare the share with theirs, not with one.
+        """
+        return np.asarray(self.ratios > 1, dtype=np.bool_)
+
+
+def training_neighbours(images: Features, training: Features, own: Features) -> TrainingNeighbours:
+    """Return the nearest training image of each image.
 
     Args:
         images: Features, (n, width).
-        training: Features, (m, width), m at least 2.
+        training: Features, (m, width).
+        own: `own_distances` of the training images.
 
     Raises:
         UserError: The samples do not fit or are too small.
     """
-    rows, distances = nearest(images, training, 1)
-    _, own = nearest(training, training, 1, same=True)
-    return np.asarray(own[rows[:, 0], 0] < distances[:, 0], dtype=np.bool_)
+    found, apart = nearest(images, training, 1)
+    rows, distances = found[:, 0], apart[:, 0]
+    # Training images that come twice are at no distance from each other.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratios = np.where(distances == 0, 0, distances / own[rows])
+    return TrainingNeighbours(rows, distances, ratios)
+
+
+def own_distances(training: Features) -> Features:
+    """Return the distance of each training image to its nearest other one, (m,).
+
+    Raises:
+        UserError: There are fewer than two.
+    """
+    return nearest(training, training, 1, same=True)[1][:, 0]
 
 
 def _share_above(values: Features, ordered: Features) -> Features:

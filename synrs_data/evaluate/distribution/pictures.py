@@ -6,12 +6,13 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from synrs_data.evaluate.distribution.compare import Neighbours
 from synrs_data.image_sources import SourceImage, decode_rgb
 
-PAIRS, FLOOR_PAIRS = 24, 12
+PAIRS = 12
 
 _SIDE, _GAP, _ACROSS, _TEXT = 96, 8, 6, 14
 _INK, _PAPER = (20, 20, 20), (255, 255, 255)
@@ -22,13 +23,16 @@ class _Part:
     title: str
     found: Neighbours
     rows: list[int]
+    values: NDArray[np.float64]
 
 
 def nearest_sheet(ours: Neighbours, floor: Neighbours | None) -> bytes | None:
-    """Return a PNG of the nearest pairs of synthetic and training images and, below, of held-out and training ones.
+    """Return a PNG of the nearest pairs of synthetic and training images, and of held-out and training ones.
 
-    Each pair has the image on the left, its nearest training image on the right, and their distance below. Images keep
-    their shape; small ones are enlarged without interpolation.
+    The nearest by distance are often images without structure, such as open sea, which are all alike. So pairs are
+    shown by ratio too: how much nearer they are than the training image's own nearest neighbour. Each pair has the
+    image on the left, its nearest training image on the right, and the number below; no training image is shown twice
+    in a part. Images keep their shape; small ones are enlarged without interpolation.
 
     Returns:
         The PNG; None where features were saved and there are no images.
@@ -36,9 +40,8 @@ def nearest_sheet(ours: Neighbours, floor: Neighbours | None) -> bytes | None:
     Raises:
         UserError: An image cannot be read any more.
     """
-    parts = [_part("synthetic", ours, PAIRS)]
-    if floor is not None:
-        parts.append(_part(f"{floor.images.record.role}, held out", floor, FLOOR_PAIRS))
+    sets = [(ours, "synthetic")] + ([(floor, f"held-out {floor.images.record.role}")] if floor else [])
+    parts = [_part(name, found, ratio) for ratio in (True, False) for found, name in sets]
     parts = [part for part in parts if part.found.images.images and part.found.training.images]
     if not parts:
         return None
@@ -53,21 +56,32 @@ def nearest_sheet(ours: Neighbours, floor: Neighbours | None) -> bytes | None:
             down, across = divmod(place, _ACROSS)
             x = _GAP + across * (2 * _SIDE + 2 * _GAP)
             y = top + _TEXT + down * (_SIDE + _TEXT + _GAP)
-            pair = (part.found.images.images[row], part.found.training.images[int(part.found.rows[row])])
+            pair = (
+                part.found.images.images[row],
+                part.found.training.images[int(part.found.found.rows[row])],
+            )
             for number, image in enumerate(pair):
                 sheet.paste(_tile(image), (x + number * (_SIDE + 1), y))
-            draw.text((x, y + _SIDE), f"{part.found.distances[row]:.4f}", fill=_INK, font=font)
+            draw.text((x, y + _SIDE), f"{part.values[row]:.4f}", fill=_INK, font=font)
         top += height
     out = io.BytesIO()
     sheet.save(out, "PNG")
     return out.getvalue()
 
 
-def _part(what: str, found: Neighbours, most: int) -> _Part:
-    order = np.argsort(found.distances, kind="stable")[:most]
-    title = f"{what} (left) and nearest of {found.training.record.role} (right), the {len(order)} nearest pairs of "
-    title += f"{len(found.distances)}; distance of {found.images.extractor.id}"
-    return _Part(title, found, order.tolist())
+def _part(name: str, found: Neighbours, ratio: bool) -> _Part:
+    values = found.found.ratios if ratio else found.found.distances
+    rows: list[int] = []
+    shown: set[int] = set()
+    for row in np.argsort(values, kind="stable").tolist():
+        training = int(found.found.rows[row])
+        if training not in shown and len(rows) < PAIRS:
+            shown.add(training)
+            rows.append(row)
+    how = "ratio to the own nearest distance of the right one" if ratio else "distance"
+    title = f"{name} (left) and nearest {found.training.record.role} image (right) by {how}: "
+    title += f"{len(rows)} of {len(values)}; features of {found.images.extractor.id}"
+    return _Part(title, found, rows, values)
 
 
 def _tile(image: SourceImage) -> Image.Image:

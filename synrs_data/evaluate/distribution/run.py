@@ -91,9 +91,10 @@ def _write_tables(out: Path, sets: Sets, found: Comparison) -> None:
     table = pl.DataFrame(
         {
             "synthetic": list(ours.images.names),
-            "training": _chosen(ours.training, ours.rows),
-            "distance": ours.distances,
-            "authentic": ours.authentic,
+            "training": _chosen(ours.training, ours.found.rows),
+            "distance": ours.found.distances,
+            "ratio": ours.found.ratios,
+            "authentic": ours.found.authentic,
         }
     )
     write_table(out / NEAREST_TABLE, table.sort("distance", "synthetic"))
