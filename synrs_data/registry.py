@@ -60,6 +60,7 @@ BUILTIN: dict[Kind, dict[str, str]] = {
         "eurosat-tiny-clip": "synrs_data.evaluate.baselines.eurosat_tiny_clip:EurosatTinyClip",
         "open-clip": "synrs_data.evaluate.baselines.encoder:OpenClip",
         "features": "synrs_data.evaluate.baselines.features:Features",
+        "pixels": "synrs_data.evaluate.baselines.pixels:Pixels",
     },
 }
 

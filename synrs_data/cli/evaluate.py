@@ -1,4 +1,4 @@
-"""`eval run` and `eval verify`: score baselines on a benchmark, and compute a result again from its predictions."""
+"""`eval run`, `eval verify` and `eval schema`: score baselines, compute a result again, say what a result holds."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from synrs_data.cli.distance import distance
-
 if TYPE_CHECKING:
     from synrs_data.evaluate import Result
+    from synrs_data.evaluate.protocols import TrainingProtocol
+    from synrs_data.evaluate.results import ArmValue
 
-app = typer.Typer(no_args_is_help=True, help="Measure models on benchmarks.")
+app = typer.Typer(
+    no_args_is_help=True, help="Measure models, and what synthetic data is worth, on benchmarks."
+)
+
+_ZERO_SHOT = "zero-shot"
 
 
 @app.callback()
 def _evaluate() -> None:
-    """Measure models on benchmarks."""
-
-
-app.command("distance")(distance)
+    """Measure models, and what synthetic data is worth, on benchmarks."""
 
 
 @app.command("run")
@@ -36,44 +37,87 @@ def run(
         list[str] | None,
         typer.Option("--features", help="Saved features, a safetensors file; may be repeated."),
     ] = None,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="zero-shot, linear-probe, knn, classifier-tuning or from-scratch; options as NAME:KEY=VALUE,..."
+        ),
+    ] = _ZERO_SHOT,
+    synthetic: Annotated[
+        str | None,
+        typer.Option(help="Synthetic images: folder of a finished build, or hf://datasets/USER/NAME[@REV]."),
+    ] = None,
+    arms: Annotated[
+        str | None,
+        typer.Option(
+            help="What to train on, with commas: real, real@16, synthetic, mixed@16x2, more-real@16x2, "
+            "flip-crop@16x2, cutout@16x2, cutmix@16x2. Default: real, with --synthetic also synthetic, mixedx1 and "
+            "flip-cropx1."
+        ),
+    ] = None,
+    seeds: Annotated[
+        int, typer.Option(min=1, max=1000, help="How many seeds every arm is trained with.")
+    ] = 5,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the benchmark's images lie: folder, tars, parquet shards or hf://datasets/..."
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            "--out", help="Folder of the result, of several: of their folders. Default: out/eval/BENCHMARK."
+            "--out",
+            help="Folder of the result, of several: of their folders. Default: out/eval/BENCHMARK/...",
         ),
     ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of saved features. Default: the user's cache.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the confidence intervals.")] = 0,
+    bootstrap_seed: Annotated[int, typer.Option(min=0, help="Seed of the confidence intervals.")] = 0,
 ) -> None:
-    """Score baselines on a benchmark; write result.json and predictions.parquet for each."""
+    """Score baselines on a benchmark, and write result.json and predictions.parquet for each.
+
+    Without `--protocol` models are scored zero-shot. With one, a classifier is trained on every arm and seed; an
+    interrupted run goes on where it was when it is started again.
+    """
     from synrs_data.errors import UserError
-    from synrs_data.evaluate import evaluate, load_benchmark
+    from synrs_data.evaluate import evaluate, load_classification
+    from synrs_data.evaluate.arms import parse_arms
     from synrs_data.evaluate.run import make_baseline
 
-    found = load_benchmark(benchmark)
-    texts = list(baseline or [])
-    if features and "features" in texts:
-        # `--baseline features --features FILE` means that file once.
-        texts.remove("features")
-    texts += [f"features:file={file}" for file in features or []]
-    if not texts:
-        raise UserError("there is nothing to evaluate", fix="give `--baseline NAME` or `--features FILE`")
+    found = load_classification(benchmark)
     if device not in ("auto", "cpu", "cuda"):
         raise UserError(f"there is no device '{device}'", fix="give auto, cpu or cuda")
     # Every name and option is checked before the first model runs.
+    trained = _protocol(protocol, device)
+    chosen = parse_arms(arms) if arms is not None else ()
+    texts = _baselines(baseline, features, trained)
     baselines = [make_baseline(text, device) for text in texts]
-    names = [each.name for each in baselines]
+    names = [each.name if trained is None else f"{each.name}-{trained.name}" for each in baselines]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(
             f"two baselines are called '{repeated[0]}'", fix="evaluate them in two runs with two `--out`"
         )
     root = out or Path("out", "eval", found.id)
-    for each in baselines:
-        folder = root if out and len(baselines) == 1 else root / each.name
-        result = evaluate(found, each, folder, device=device, seed=seed)
-        if each is baselines[0]:
-            typer.echo(_row("baseline", "metric", "value", "95 % interval", "n", "chance"))
-        for line in _rows(result):
+    for number, (name, each) in enumerate(zip(names, baselines, strict=True)):
+        folder = root if out and len(baselines) == 1 else root / name
+        result = evaluate(
+            found,
+            each,
+            folder,
+            protocol=trained,
+            synthetic=synthetic,
+            arms=chosen,
+            seeds=seeds,
+            data=data,
+            cache=cache,
+            device=device,
+            bootstrap_seed=bootstrap_seed,
+            report=lambda line: typer.echo(line, err=True),
+        )
+        for line in _zero_shot_rows(result, heading=number == 0) if trained is None else _arm_rows(result):
             typer.echo(line)
         typer.echo(f"  {_domain(result)}; {folder / 'result.json'}")
 
@@ -85,10 +129,14 @@ def verify(
         str | None,
         typer.Option("--benchmark", help="File of the benchmark, if it is none of the shipped ones."),
     ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Where the images lie, if no pinned table of the benchmark lists its test."),
+    ] = None,
 ) -> None:
     """Compute every number of a result again from its predictions; exit 3 if anything differs."""
     from synrs_data.errors import UserError, VerificationError
-    from synrs_data.evaluate import differences, load_benchmark, read_result
+    from synrs_data.evaluate import differences, load_classification, read_result
     from synrs_data.evaluate.benchmark import benchmarks
 
     said = read_result(result)
@@ -98,35 +146,126 @@ def verify(
             where=str(result),
             fix="give `--benchmark FILE`",
         )
-    faults = list(differences(result, load_benchmark(benchmark or said.benchmark.id)))
+    faults = list(differences(result, load_classification(benchmark or said.benchmark.id), data))
     for fault in faults:
         typer.echo(fault)
     if faults:
         raise VerificationError(
             f"{len(faults)} differences", where=str(result), fix="run `synrs-data eval run` again"
         )
+    metrics = sum(len(arm.metrics) for arm in said.arms)
     typer.echo(
-        f"{said.n} predictions and {len(said.metrics)} metrics of {said.baseline.name} are as they say"
+        f"{said.predictions.rows} predictions and {metrics} metrics of {said.baseline.name} are as they say"
     )
 
 
-def _rows(result: Result) -> list[str]:
+@app.command("schema")
+def schema() -> None:
+    """Print the JSON Schema of result.json."""
+    import json
+
+    from synrs_data.evaluate.results import result_schema
+
+    typer.echo(json.dumps(result_schema(), indent=2))
+
+
+def _protocol(text: str, device: str) -> TrainingProtocol | None:
+    """Return the protocol that a user named; None for zero-shot."""
+    from synrs_data.build.environment import choose_devices
+    from synrs_data.errors import RecipeError
+    from synrs_data.evaluate.protocols import PROTOCOLS, make_protocol
+    from synrs_data.resources import suggestion
+
+    if text == _ZERO_SHOT:
+        return None
+    name = text.partition(":")[0]
+    if name not in PROTOCOLS:
+        raise RecipeError(
+            f"unknown protocol '{name}'", fix=suggestion(name, [_ZERO_SHOT, *PROTOCOLS], what="protocol")
+        )
+    return make_protocol(text, choose_devices(device, 1, 1)[0])
+
+
+def _baselines(
+    baseline: list[str] | None, features: list[str] | None, protocol: TrainingProtocol | None
+) -> list[str]:
+    from synrs_data.errors import UserError
+
+    texts = list(baseline or [])
+    if features and "features" in texts:
+        # `--baseline features --features FILE` means that file once.
+        texts.remove("features")
+    texts += [f"features:file={file}" for file in features or []]
+    if not texts and protocol is not None and protocol.inputs == "images":
+        return ["pixels"]
+    if not texts:
+        raise UserError("there is nothing to evaluate", fix="give `--baseline NAME` or `--features FILE`")
+    return texts
+
+
+def _zero_shot_rows(result: Result, *, heading: bool) -> list[str]:
     """Return a line for each metric, in per cent."""
-    return [
+    rows = [_row("baseline", "metric", "value", "95 % interval", "n", "chance")] if heading else []
+    return rows + [
         _row(
             result.baseline.name,
             metric.name,
             f"{metric.value * 100:.2f}",
-            f"{metric.interval.low * 100:.2f} to {metric.interval.high * 100:.2f}",
+            _interval(metric.interval.low, metric.interval.high),
             str(result.n),
             f"{metric.chance * 100:.2f}",
         )
-        for metric in result.metrics
+        for metric in result.arms[0].metrics
     ]
 
 
 def _row(name: str, metric: str, value: str, interval: str, n: str, chance: str) -> str:
     return f"{name:28}  {metric:14}  {value:>6}  {interval:>15}  {n:>6}  {chance:>6}"
+
+
+def _arm_rows(result: Result) -> list[str]:
+    """Return a line for each arm: the benchmark's first metric in per cent, and its difference to real images."""
+    first = result.arms[0].metrics[0]
+    interval = "95 % interval"
+    seeds = f"{len(result.seeds)} seed{'s' if len(result.seeds) > 1 else ''}"
+    return [
+        f"{result.baseline.name}, {result.protocol.name} on {result.benchmark.id}: {first.name} in per cent, "
+        f"{seeds}, {result.n} test images, chance {first.chance * 100:.2f}",
+        _arm_row("arm", "real", "synthetic", "copies", first.name, interval, "difference", interval, "P(>0)"),
+        *(_arm_line(arm) for arm in result.arms),
+    ]
+
+
+def _arm_line(arm: ArmValue) -> str:
+    metric, counts = arm.metrics[0], arm.counts
+    difference = metric.difference
+    compared = ("", "", "")
+    if difference is not None:
+        compared = (
+            f"{difference.value * 100:+.2f}",
+            f"{difference.interval.low * 100:+.2f} to {difference.interval.high * 100:+.2f}",
+            f"{difference.above_zero:.3f}",
+        )
+    return _arm_row(
+        arm.name,
+        str(counts.real),
+        str(counts.synthetic),
+        str(counts.copies),
+        f"{metric.value * 100:.2f}",
+        _interval(metric.interval.low, metric.interval.high),
+        *compared,
+    )
+
+
+def _arm_row(*cells: str) -> str:
+    widths = (18, 6, 9, 6, 6, 15, 10, 17, 5)
+    name, *numbers = cells
+    padded = (f"{cell:>{width}}" for cell, width in zip(numbers, widths[1:], strict=True))
+    return "  ".join([f"{name:{widths[0]}}", *padded]).rstrip()
+
+
+def _interval(low: float, high: float) -> str:
+    return f"{low * 100:.2f} to {high * 100:.2f}"
 
 
 def _domain(result: Result) -> str:

@@ -2,115 +2,40 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator, model_validator
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-from synrs_data.errors import RecipeError
-from synrs_data.resources import find, shipped
-from synrs_data.vocabulary import Label, load_template_set, load_yaml
+from synrs_data.errors import RecipeError, UserError
+from synrs_data.evaluate.other_tasks import CaptionedImages, ImageMetric, ImagePairs, RetrievalMetric
+from synrs_data.evaluate.parts import (
+    BenchmarkId,
+    Ensemble,
+    Images,
+    Metric,
+    Part,
+    Prompts,
+    SavedFeatures,
+    Source,
+    canonical_digest,
+    prompts_digest,
+)
+from synrs_data.resources import find, shipped, suggestion
+from synrs_data.vocabulary import Label, load_template_set, load_yaml, read_yaml
 
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-BenchmarkId = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
-Ensemble = Literal["normalise-mean-normalise", "mean-normalise"]
-MetricName = Literal["top1", "mean-per-class"]
-
-
-class Part(BaseModel):
-    """Base of a benchmark's parts: unknown keys are errors, numbers are finite, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Images(Part):
-    """Items that are images of a WebDataset tar, with a table of their labels.
-
-    Attributes:
-        kind: Tells this from saved features.
-        name: The data set they come from; a baseline trained on it is in-domain.
-        split: Rows of the table that are the test.
-        images: The tar, from the benchmark's folder.
-        images_sha256: Digest of the tar.
-        items: CSV with the columns key, split, label (a class name) and sha256 (of the image).
-        items_sha256: Digest of the table.
-        get: What to do where a file is missing, as an instruction.
-    """
-
-    kind: Literal["images"]
-    name: str = Field(min_length=1)
-    split: str = Field(min_length=1)
-    images: str = Field(min_length=1)
-    images_sha256: Sha256
-    items: str = Field(min_length=1)
-    items_sha256: Sha256
-    get: str = Field(min_length=1)
-
-
-class SavedFeatures(Part):
-    """Items that are rows of a file of saved features; their keys are the row numbers, nine digits.
-
-    Attributes:
-        kind: Tells this from images.
-        name: The data set they come from; a baseline trained on it is in-domain.
-        count: Number of items.
-        labels_sha256: `labels_digest` of the class names and of every item's label.
-        path: A file of features to use where none is given, from the benchmark's folder.
-        get: What to do where a file is missing, as an instruction.
-    """
-
-    kind: Literal["features"]
-    name: str = Field(min_length=1)
-    count: int = Field(ge=1)
-    labels_sha256: Sha256
-    path: str | None = None
-    get: str = Field(min_length=1)
-
-
-class Prompts(Part):
-    """The prompt templates, pinned.
-
-    Attributes:
-        name: A template set of `builders/vocab/templates`, or the prompts of saved features.
-        count: Number of templates.
-        sha256: `prompts_digest` of the templates.
-    """
-
-    name: str = Field(min_length=1)
-    count: int = Field(ge=1)
-    sha256: Sha256
-
-
-class Metric(Part):
-    """A number to report.
-
-    Attributes:
-        name: "top1", the share of items that are right; "mean-per-class", the mean of that share over classes.
-        direction: Whether a higher or a lower value is better.
-        chance: The expected value of guessing evenly.
-    """
-
-    name: MetricName
-    direction: Literal["higher", "lower"]
-    chance: float = Field(ge=0, le=1)
+Task = Literal["classification", "retrieval", "super-resolution"]
 
 
 class Benchmark(Part):
-    """A zero-shot classification benchmark.
+    """What every benchmark has.
 
     Attributes:
         id: Its name; that of its file.
         version: Raised when anything changes that moves a score.
         title: One line for lists.
-        task: The protocol: class embeddings from prompts, the class of the highest cosine wins.
-        dataset: How its items are found, and their content by hash.
-        classes: In the order of their indices; a bare name stands for a label whose phrase it is.
-        prompts: The prompt templates.
-        ensemble: How the embeddings of a class's prompts become one.
-        metrics: What is reported.
+        task: What is measured.
         license: Of the data.
         leak_policy: What a model may not have seen, in words.
     """
@@ -118,36 +43,22 @@ class Benchmark(Part):
     id: BenchmarkId
     version: int = Field(ge=1)
     title: str = Field(min_length=1)
-    task: Literal["zero-shot-classification"]
-    dataset: Annotated[Images | SavedFeatures, Field(discriminator="kind")]
-    classes: tuple[Label, ...] = Field(min_length=2)
-    prompts: Prompts
-    ensemble: Ensemble
-    metrics: tuple[Metric, ...] = Field(min_length=1)
+    task: Task
     license: str = Field(min_length=1)
     leak_policy: str = Field(min_length=1)
     _folder: Path = PrivateAttr(default=Path())
 
-    @field_validator("classes", mode="before")
-    @classmethod
-    def _names_are_labels(cls, values: Any) -> Any:
-        if not isinstance(values, list | tuple):
-            return values
-        return [{"name": v, "phrase": v, "article": ""} if isinstance(v, str) else v for v in values]
-
     @model_validator(mode="after")
     def _unique(self) -> Benchmark:
-        metrics = [str(metric.name) for metric in self.metrics]
-        for what, names in (("class", self.class_names), ("metric", metrics)):
+        for what, names in self._names():
             repeated = sorted({name for name in names if names.count(name) > 1})
             if repeated:
                 raise ValueError(f"the {what} {', '.join(repeated)} appears twice")
         return self
 
-    @property
-    def class_names(self) -> list[str]:
-        """Names of the classes in the order of their indices."""
-        return [label.name for label in self.classes]
+    def _names(self) -> list[tuple[str, list[str]]]:
+        """Return what may not appear twice, by what it is."""
+        return [("metric", [str(metric.name) for metric in getattr(self, "metrics", ())])]
 
     @property
     def task_hash(self) -> str:
@@ -164,6 +75,16 @@ class Benchmark(Part):
     def at(self, path: str) -> Path:
         """Return a path that the benchmark names, taken from its folder."""
         return self._folder / Path(path).expanduser()
+
+
+class Prompted(Benchmark):
+    """A benchmark that asks models by text.
+
+    Attributes:
+        prompts: The prompt templates.
+    """
+
+    prompts: Prompts
 
     def templates(self) -> tuple[str, ...]:
         """Return the prompt templates.
@@ -192,20 +113,81 @@ class Benchmark(Part):
             )
 
 
-def canonical_digest(values: Any) -> str:
-    """Return the sha256 of values as canonical JSON: sorted keys, no spaces, UTF-8."""
-    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+class Classification(Prompted):
+    """Scene classification: zero-shot, or by a classifier that a protocol trains.
+
+    Attributes:
+        task: "classification".
+        dataset: How its items are found, and their content by hash.
+        classes: In the order of their indices; a bare name stands for a label whose phrase it is.
+        ensemble: How the embeddings of a class's prompts become one.
+        metrics: What is reported.
+    """
+
+    task: Literal["classification"]
+    dataset: Annotated[Images | SavedFeatures | Source, Field(discriminator="kind")]
+    classes: tuple[Label, ...] = Field(min_length=2)
+    ensemble: Ensemble
+    metrics: tuple[Metric, ...] = Field(min_length=1)
+
+    @field_validator("classes", mode="before")
+    @classmethod
+    def _names_are_labels(cls, values: Any) -> Any:
+        if not isinstance(values, list | tuple):
+            return values
+        return [{"name": v, "phrase": v, "article": ""} if isinstance(v, str) else v for v in values]
+
+    def _names(self) -> list[tuple[str, list[str]]]:
+        return [("class", self.class_names), *super()._names()]
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes in the order of their indices."""
+        return [label.name for label in self.classes]
 
 
-def prompts_digest(prompts: tuple[str, ...]) -> str:
-    """Return the sha256 of prompts, one a line."""
-    return hashlib.sha256("\n".join(prompts).encode()).hexdigest()
+class Retrieval(Benchmark):
+    """Image-text retrieval both ways (reference protocol: `retrieval.py` of ChenDelong1999/RemoteCLIP).
+
+    Attributes:
+        task: "retrieval".
+        dataset: Images and their captions.
+        capitalize: Whether each caption goes through Python's `str.capitalize` first, as there.
+        positives: "own-image": only an image's own captions are right; "same-caption": equal captions are too.
+        metrics: What is reported.
+    """
+
+    task: Literal["retrieval"]
+    dataset: CaptionedImages
+    capitalize: bool
+    positives: Literal["own-image", "same-caption"]
+    metrics: tuple[RetrievalMetric, ...] = Field(min_length=1)
 
 
-def labels_digest(classes: list[str], labels: list[int]) -> str:
-    """Return the sha256 that stands for the items of saved features: class names, and each item's index of one."""
-    return canonical_digest({"classes": classes, "labels": labels})
+class SuperResolution(Benchmark):
+    """Super-resolution by a whole factor.
+
+    Attributes:
+        task: "super-resolution".
+        dataset: Pairs of images.
+        scale: HR pixels for an LR pixel along an edge.
+        metrics: What is reported.
+    """
+
+    task: Literal["super-resolution"]
+    dataset: ImagePairs
+    scale: int = Field(ge=2, le=16)
+    metrics: tuple[ImageMetric, ...] = Field(min_length=1)
+
+
+AnyBenchmark = Classification | Retrieval | SuperResolution
+
+TASKS: dict[str, type[Classification] | type[Retrieval] | type[SuperResolution]] = {
+    "classification": Classification,
+    "retrieval": Retrieval,
+    "super-resolution": SuperResolution,
+}
+"""The model of each task's benchmarks."""
 
 
 def benchmarks() -> dict[str, Path]:
@@ -217,16 +199,37 @@ def describe() -> Iterator[str]:
     """Yield a line for each shipped benchmark."""
     for name in benchmarks():
         found = load_benchmark(name)
-        yield f"{name}: {found.title}; version {found.version}, task hash {found.task_hash[:12]}"
+        yield f"{name}: {found.title}; {found.task}, version {found.version}, task hash {found.task_hash[:12]}"
 
 
-def load_benchmark(name: str) -> Benchmark:
+def load_benchmark(name: str) -> AnyBenchmark:
     """Load a benchmark by shipped name or path.
 
     Raises:
         RecipeError: There is none, or its file is wrong; the message names the key.
     """
     path = find(name, benchmarks(), what="benchmark")
-    benchmark = load_yaml(path, Benchmark)
+    values = read_yaml(path)
+    task = values.get("task") if isinstance(values, dict) else None
+    if not isinstance(task, str) or task not in TASKS:
+        what = "the key 'task' is missing" if task is None else f"'task': there is no task {task!r}"
+        raise RecipeError(what, where=str(path), fix=suggestion(str(task), list(TASKS), what="task"))
+    benchmark = load_yaml(path, TASKS[task])
     benchmark._folder = path.parent
+    return benchmark
+
+
+def load_classification(name: str) -> Classification:
+    """Load a benchmark of classification.
+
+    Raises:
+        RecipeError: See `load_benchmark`.
+        UserError: It is of another task.
+    """
+    benchmark = load_benchmark(name)
+    if not isinstance(benchmark, Classification):
+        raise UserError(
+            f"the benchmark '{benchmark.id}' is of the task {benchmark.task}, not classification",
+            fix="choose another benchmark: `synrs-data list benchmarks`",
+        )
     return benchmark

@@ -2,59 +2,134 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from synrs_data import files
 from synrs_data.errors import UserError, VerificationError
 from synrs_data.evaluate.baselines.base import BaselineRecord
-from synrs_data.evaluate.benchmark import Benchmark, BenchmarkId, MetricName, Part, Sha256
-from synrs_data.evaluate.statistics import LEVEL, REPLICATES, STATISTICS, count, interval, per_class
+from synrs_data.evaluate.benchmark import Task
+from synrs_data.evaluate.data import DatasetRecord
+from synrs_data.evaluate.parts import BenchmarkId, Direction, MetricName, Part, Sha256
+from synrs_data.evaluate.statistics import LEVEL, REPLICATES
+from synrs_data.evaluate.synthetic_set import SyntheticRecord
 from synrs_data.shards.table import write_table
 from synrs_data.vocabulary import explain
 
 RESULT, PREDICTIONS = "result.json", "predictions.parquet"
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
-COLUMNS = {"key": pl.String(), "label": pl.Int64(), "predicted": pl.Int64(), "scores": pl.List(pl.Float32)}
-"""Of the predictions: the item, the index of its class and of the predicted one, a score a class."""
+COLUMNS = {
+    "arm": pl.String(),
+    "seed": pl.Int64(),
+    "key": pl.String(),
+    "label": pl.Int64(),
+    "predicted": pl.Int64(),
+}
+"""Of the predictions: arm, seed, item, the index of its class and of the predicted one."""
+
+SCORES = {"scores": pl.List(pl.Float32)}
+"""Beside them, of zero-shot results: a score a class."""
+
+ZERO_SHOT = "zero-shot"
+"""Protocol, and name of the only arm, of results that train nothing."""
 
 
-class Interval(Part):
-    """How sure a value is, and how that was found.
+class Bootstrap(Part):
+    """How every interval of a result was found.
 
     Attributes:
-        low: Lower end.
-        high: Upper end.
+        method: Percentile bootstrap; each replicate draws seeds and items with replacement, the same for every arm.
         level: Share of replicates inside.
-        method: Percentile bootstrap over items.
         replicates: Number of resamples.
         seed: Of the resampling.
     """
 
-    low: float
-    high: float
+    method: Literal["percentile-bootstrap-seeds-items"] = "percentile-bootstrap-seeds-items"
     level: float = LEVEL
-    method: Literal["percentile-bootstrap-items"] = "percentile-bootstrap-items"
     replicates: int = Field(REPLICATES, ge=1, le=100_000)
     seed: int = Field(ge=0)
 
 
-class MetricValue(Part):
-    """A metric of a benchmark, in 0 to 1."""
+class Interval(Part):
+    """Ends of an interval."""
 
-    name: MetricName
-    direction: Literal["higher", "lower"]
+    low: float
+    high: float
+
+
+class DifferenceValue(Part):
+    """How an arm differs from the one of real images alone.
+
+    Attributes:
+        to: Name of that arm.
+        value: This arm's value less that one's.
+        interval: Of the difference, paired by seed and item.
+        above_zero: Share of replicates in which the difference is above zero; ties count half.
+    """
+
+    to: str
     value: float
     interval: Interval
+    above_zero: float = Field(ge=0, le=1)
+
+
+class MetricValue(Part):
+    """A metric of a benchmark, in 0 to 1.
+
+    Attributes:
+        name: The metric.
+        direction: Whether a higher or a lower value is better.
+        value: Mean over seeds.
+        per_seed: Value of each seed, in the result's order.
+        interval: Of the mean, over other seeds and other items.
+        chance: The expected value of guessing evenly.
+        difference: To the arm of real images alone; None for that arm and where there is none.
+    """
+
+    name: MetricName
+    direction: Direction
+    value: float
+    per_seed: tuple[float, ...]
+    interval: Interval
     chance: float
+    difference: DifferenceValue | None = None
+
+
+class Counts(Part):
+    """Images of an arm, equal for every seed.
+
+    Attributes:
+        real: Real images to train on.
+        synthetic: Synthetic images to train on.
+        copies: Altered copies of real images to train on.
+        validation: Images that settings were chosen on.
+    """
+
+    real: int = Field(0, ge=0)
+    synthetic: int = Field(0, ge=0)
+    copies: int = Field(0, ge=0)
+    validation: int = Field(0, ge=0)
+
+
+class ArmValue(Part):
+    """What an arm reached.
+
+    Attributes:
+        name: The arm as written.
+        counts: What it was trained on.
+        metrics: Those of the benchmark, in its order.
+        per_class: Share that is right by class name, mean over seeds; None for a class without an item.
+    """
+
+    name: str
+    counts: Counts
+    metrics: tuple[MetricValue, ...]
+    per_class: dict[str, float | None]
 
 
 class BenchmarkRecord(Part):
@@ -62,6 +137,14 @@ class BenchmarkRecord(Part):
 
     id: BenchmarkId
     version: int
+    task: Task
+
+
+class ProtocolRecord(Part):
+    """How the classifier was made: registered name and every option."""
+
+    name: str
+    options: dict[str, Any]
 
 
 class PredictionsRecord(Part):
@@ -73,88 +156,44 @@ class PredictionsRecord(Part):
 
 
 class Result(Part):
-    """What a baseline reached on a benchmark.
+    """What a baseline reached on a benchmark of classification.
 
     Attributes:
         schema_version: Of this file.
         task_hash: `Benchmark.task_hash`.
-        benchmark: Name and version.
+        benchmark: Name, version and task.
+        dataset: Which data were found, by hash.
         baseline: What was evaluated.
+        protocol: How its classifier was made.
+        synthetic: The synthetic images; None without any.
         environment: Device, and versions of Python and packages.
-        seeds: By what they are for.
-        n: Number of items.
-        metrics: Those of the benchmark, in its order.
-        per_class: Share that is right by class name; None for a class without an item.
+        seeds: Of the arms; zero-shot has the one seed 0, which decides nothing.
+        bootstrap: Of the intervals.
+        n: Number of test items.
+        arms: In the order of the run.
         predictions: Where they are.
-        wall_seconds: How long scoring took.
+        wall_seconds: How long the run took, without what an earlier, interrupted run had done.
     """
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     task_hash: Sha256
     benchmark: BenchmarkRecord
+    dataset: DatasetRecord
     baseline: BaselineRecord
+    protocol: ProtocolRecord
+    synthetic: SyntheticRecord | None
     environment: dict[str, str]
-    seeds: dict[str, int]
+    seeds: tuple[int, ...] = Field(min_length=1)
+    bootstrap: Bootstrap
     n: int
-    metrics: tuple[MetricValue, ...]
-    per_class: dict[str, float | None]
+    arms: tuple[ArmValue, ...] = Field(min_length=1)
     predictions: PredictionsRecord
     wall_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Numbers:
-    """What follows from labels and predictions."""
-
-    metrics: tuple[MetricValue, ...]
-    per_class: dict[str, float | None]
-
-
-def compute(
-    benchmark: Benchmark,
-    labels: NDArray[np.int64],
-    predicted: NDArray[np.int64],
-    *,
-    seed: int,
-    replicates: int = REPLICATES,
-) -> Numbers:
-    """Return every number of a result.
-
-    Args:
-        benchmark: Which metrics, of how many classes.
-        labels: Class of each item, (n,).
-        predicted: Predicted class of each item, (n,).
-        seed: Of the bootstrap.
-        replicates: Of the bootstrap.
-    """
-    classes = len(benchmark.classes)
-    right = labels == predicted
-    counts = count(labels, right, classes)
-    metrics = []
-    for metric in benchmark.metrics:
-        statistic = STATISTICS[metric.name]
-        low, high = interval(labels, right, classes, statistic, seed=seed, replicates=replicates)
-        metrics.append(
-            MetricValue(
-                name=metric.name,
-                direction=metric.direction,
-                value=float(statistic(counts)),
-                interval=Interval(low=low, high=high, replicates=replicates, seed=seed),
-                chance=metric.chance,
-            )
-        )
-    rates = (None if np.isnan(rate) else float(rate) for rate in per_class(counts))
-    return Numbers(tuple(metrics), dict(zip(benchmark.class_names, rates, strict=True)))
-
-
-def predictions_table(
-    keys: tuple[str, ...], labels: NDArray[np.int64], scores: NDArray[np.float32]
-) -> pl.DataFrame:
-    """Return the table of predictions; of equal scores the first class wins."""
-    values = [list(keys), labels, scores.argmax(axis=1), scores.tolist()]
-    return pl.DataFrame(
-        {name: pl.Series(column, dtype=COLUMNS[name]) for name, column in zip(COLUMNS, values, strict=True)}
-    )
+def result_schema() -> dict[str, Any]:
+    """Return the JSON Schema of `result.json`."""
+    return Result.model_json_schema()
 
 
 def write_predictions(folder: Path, table: pl.DataFrame) -> PredictionsRecord:

@@ -11,18 +11,32 @@ import hashlib
 import io
 import math
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from synrs_data.errors import VerificationError
+from synrs_data.errors import UserError, VerificationError
+from synrs_data.evaluate.arms import parse_arm
 from synrs_data.evaluate.baselines.base import in_domain
-from synrs_data.evaluate.benchmark import Benchmark, SavedFeatures, labels_digest
-from synrs_data.evaluate.items import read_items, row_keys
-from synrs_data.evaluate.results import COLUMNS, Numbers, Result, compute, read_result, result_folder
-from synrs_data.evaluate.statistics import REPLICATES
+from synrs_data.evaluate.benchmark import Classification
+from synrs_data.evaluate.data import pinned_content, test_items
+from synrs_data.evaluate.items import Items, row_keys
+from synrs_data.evaluate.numbers import Numbers, compute
+from synrs_data.evaluate.parts import SavedFeatures, labels_digest
+from synrs_data.evaluate.results import (
+    COLUMNS,
+    SCORES,
+    ZERO_SHOT,
+    ArmValue,
+    Bootstrap,
+    MetricValue,
+    Result,
+    read_result,
+    result_folder,
+)
 
 _TOLERANCE = 1e-9
 """Between releases of numpy the last bits of a mean may differ."""
@@ -30,12 +44,13 @@ _TOLERANCE = 1e-9
 _SHOWN = 3
 
 
-def differences(path: Path, benchmark: Benchmark) -> Iterator[str]:
+def differences(path: Path, benchmark: Classification, data: str | None = None) -> Iterator[str]:
     """Yield what of a result is not as its predictions and the benchmark say, a sentence each.
 
     Args:
         path: Folder of the result, or its `result.json`.
         benchmark: The one that the result names.
+        data: Where the images lie, if a rule and no pinned table says what the test is.
 
     Raises:
         UserError: There is no result, or the benchmark's data are missing.
@@ -52,14 +67,14 @@ def differences(path: Path, benchmark: Benchmark) -> Iterator[str]:
     found = hashlib.sha256(content.read_bytes()).hexdigest()
     if found != result.predictions.sha256:
         yield f"{result.predictions.file} has the sha256 {found}, the result says {result.predictions.sha256}"
-    faults = list(_rows(table, benchmark))
+    faults = [*_blocks(table, result), *_rows(table, benchmark, data)]
     yield from faults
     if not faults:
         yield from _numbers(table, result, benchmark)
 
 
-def _record(result: Result, benchmark: Benchmark) -> Iterator[str]:
-    """Yield what of the result's own record is not the benchmark's."""
+def _record(result: Result, benchmark: Classification) -> Iterator[str]:
+    """Yield what of the result's own record is not the benchmark's, or contradicts itself."""
     if (result.benchmark.id, result.benchmark.version) != (benchmark.id, benchmark.version):
         yield (
             f"the result is of '{result.benchmark.id}' version {result.benchmark.version}, this benchmark is "
@@ -67,9 +82,50 @@ def _record(result: Result, benchmark: Benchmark) -> Iterator[str]:
         )
     if result.task_hash != benchmark.task_hash:
         yield f"the task hash is {result.task_hash}, that of the benchmark is {benchmark.task_hash}"
+    pinned = pinned_content(benchmark)
+    if pinned is not None and result.dataset.content_sha256 != pinned:
+        yield f"the content hash is {result.dataset.content_sha256}, that of the benchmark is {pinned}"
+    if result.dataset.pinned != (pinned is not None):
+        yield f"dataset.pinned is {result.dataset.pinned}, of this benchmark it is {pinned is not None}"
     wanted = in_domain(result.baseline.trained_on, benchmark)
     if result.baseline.in_domain != wanted:
         yield f"in_domain is {result.baseline.in_domain}, by `trained_on` it is {wanted}"
+    usual = Bootstrap(seed=result.bootstrap.seed)
+    for name in ("level", "replicates"):
+        if (ours := getattr(result.bootstrap, name)) != (theirs := getattr(usual, name)):
+            yield f"bootstrap.{name} is {ours}, not {theirs}"
+    yield from _arms(result, benchmark)
+
+
+def _arms(result: Result, benchmark: Classification) -> Iterator[str]:
+    """Yield which arms are no arms of the protocol, or were trained on other numbers of images than their names say."""
+    names = [arm.name for arm in result.arms]
+    if (result.protocol.name == ZERO_SHOT) != (names == [ZERO_SHOT]):
+        yield f"the protocol is {result.protocol.name}, the arms are {', '.join(names)}"
+        return
+    if len(set(names)) < len(names):
+        yield f"an arm comes twice: {', '.join(names)}"
+    if len(set(result.seeds)) < len(result.seeds):
+        yield f"a seed comes twice: {', '.join(map(str, result.seeds))}"
+    for arm in result.arms if names != [ZERO_SHOT] else ():
+        yield from _counts(arm, result, len(benchmark.classes))
+
+
+def _counts(arm: ArmValue, result: Result, classes: int) -> Iterator[str]:
+    try:
+        parsed = parse_arm(arm.name)
+    except UserError as error:
+        yield error.what
+        return
+    counts = arm.counts
+    if parsed.needs_synthetic and result.synthetic is None:
+        yield f"the arm '{arm.name}' has synthetic images, the result names no synthetic set"
+    if parsed.needs_synthetic != (counts.synthetic > 0) or (parsed.kind == "synthetic") != (counts.real == 0):
+        yield f"the arm '{arm.name}' has {counts.real} real and {counts.synthetic} synthetic images"
+    if parsed.shots is not None and parsed.kind != "more-real":
+        first = counts.synthetic if parsed.kind == "synthetic" else counts.real
+        if first != parsed.shots * classes:
+            yield f"the arm '{arm.name}' has {first} images of {classes} classes, not {parsed.shots * classes}"
 
 
 def _predictions(folder: Path, result: Result) -> pl.DataFrame:
@@ -79,21 +135,46 @@ def _predictions(folder: Path, result: Result) -> pl.DataFrame:
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
         raise VerificationError(f"cannot be read: {reason}", where=path.name) from error
-    if dict(table.schema) != COLUMNS:
-        raise VerificationError(f"has the columns {dict(table.schema)}, not {COLUMNS}", where=path.name)
-    if empty := [name for name in COLUMNS if table[name].has_nulls()]:
+    columns = COLUMNS | SCORES if result.protocol.name == ZERO_SHOT else COLUMNS
+    if dict(table.schema) != columns:
+        raise VerificationError(f"has the columns {dict(table.schema)}, not {columns}", where=path.name)
+    if empty := [name for name in columns if table[name].has_nulls()]:
         raise VerificationError(f"has empty values in {', '.join(empty)}", where=path.name)
     return table
 
 
-def _rows(table: pl.DataFrame, benchmark: Benchmark) -> Iterator[str]:
-    """Yield which rows are not the benchmark's items, or contradict themselves."""
+def _blocks(table: pl.DataFrame, result: Result) -> Iterator[str]:
+    """Yield which arms and seeds the predictions do not have as the result says."""
+    pairs = table.select("arm", "seed").unique(maintain_order=True).rows()
+    wanted = [(arm.name, seed) for arm, seed in product(result.arms, result.seeds)]
+    for what, names in (
+        ("there are no predictions of", [pair for pair in wanted if pair not in pairs]),
+        ("the result does not name", [pair for pair in pairs if pair not in wanted]),
+    ):
+        yield from _some(what, [f"{arm} seed {seed}" for arm, seed in names])
+    changes = table.select(pl.struct("arm", "seed").rle_id().max()).item() if table.height else -1
+    if sorted(pairs) == sorted(wanted) and (pairs != wanted or changes + 1 != len(wanted)):
+        yield "the predictions are not in the order of the result's arms and seeds"
+
+
+def _rows(table: pl.DataFrame, benchmark: Classification, data: str | None) -> Iterator[str]:
+    """Yield which rows are not the benchmark's items, or contradict themselves; of many blocks each fault once."""
+    items = None if isinstance(benchmark.dataset, SavedFeatures) else test_items(benchmark, data)
+    seen = dict[str, None]()
+    for block in table.partition_by("arm", "seed", maintain_order=True) or [table]:
+        seen |= dict.fromkeys(_block(block, benchmark, items))
+    yield from seen
+
+
+def _block(table: pl.DataFrame, benchmark: Classification, items: Items | None) -> Iterator[str]:
     keys, classes = table["key"].to_list(), len(benchmark.classes)
     labels, predicted = table["label"].to_numpy(), table["predicted"].to_numpy()
-    yield from _labels(keys, labels, benchmark)
+    yield from _labels(keys, labels, benchmark, items)
     for name, values in (("label", labels), ("predicted", predicted)):
         outside = ~np.isin(values, np.arange(classes))
         yield from _some(f"{name} is no index of the {classes} classes", _at(keys, outside))
+    if "scores" not in table.columns:
+        return
     lengths = np.asarray(table["scores"].list.len().to_numpy() != classes, dtype=np.bool_)
     yield from _some(f"there are not {classes} scores", _at(keys, lengths))
     if not lengths.any() and len(keys):
@@ -104,17 +185,19 @@ def _rows(table: pl.DataFrame, benchmark: Benchmark) -> Iterator[str]:
         yield from _some("predicted is not the class of the highest score", _at(keys, other))
 
 
-def _labels(keys: list[str], labels: NDArray[np.int64], benchmark: Benchmark) -> Iterator[str]:
+def _labels(
+    keys: list[str], labels: NDArray[np.int64], benchmark: Classification, items: Items | None
+) -> Iterator[str]:
     """Yield which items, or labels of items, are not the benchmark's."""
-    dataset = benchmark.dataset
-    if isinstance(dataset, SavedFeatures):
+    if items is None:
+        dataset = benchmark.dataset
+        assert isinstance(dataset, SavedFeatures)
         wanted = row_keys(dataset.count)
         yield from _keys(keys, wanted)
         found = labels_digest(benchmark.class_names, labels.tolist())
         if keys == list(wanted) and found != dataset.labels_sha256:
             yield f"the labels are not the benchmark's: the sha256 is {found}, not {dataset.labels_sha256}"
         return
-    items = read_items(benchmark, dataset)
     yield from _keys(keys, items.keys)
     truth = dict(zip(items.keys, items.labels.tolist(), strict=True))
     wrong = [key for key, label in zip(keys, labels, strict=True) if truth.get(key, label) != label]
@@ -133,51 +216,70 @@ def _keys(keys: list[str], wanted: tuple[str, ...]) -> Iterator[str]:
         yield "the items are not in the benchmark's order"
 
 
-def _numbers(table: pl.DataFrame, result: Result, benchmark: Benchmark) -> Iterator[str]:
+def _numbers(table: pl.DataFrame, result: Result, benchmark: Classification) -> Iterator[str]:
     """Yield every number of the result that is not what the predictions give."""
-    for what, number in (("n", result.n), ("predictions.rows", result.predictions.rows)):
-        if number != table.height:
-            yield f"{what} is {number}, there are {table.height} predictions"
-    seed = result.seeds.get("bootstrap")
-    if seed is None or seed < 0 or set(result.seeds) != {"bootstrap"}:
-        yield f"seeds are {result.seeds}, not those of `bootstrap` alone"
-        return
-    numbers = compute(benchmark, table["label"].to_numpy(), table["predicted"].to_numpy(), seed=seed)
-    yield from _metrics(result, numbers)
-    if list(result.per_class) != list(numbers.per_class):
-        yield f"per_class has the classes {list(result.per_class)}, not {list(numbers.per_class)}"
+    n = table.height // (len(result.arms) * len(result.seeds))
+    for what, number, found in (
+        ("n", result.n, n),
+        ("dataset.test", result.dataset.test, n),
+        ("predictions.rows", result.predictions.rows, table.height),
+    ):
+        if number != found:
+            yield f"{what} is {number}, there are {found} predictions"
+    cube = table["predicted"].to_numpy().reshape(len(result.arms), len(result.seeds), n)
+    predicted = {arm.name: cube[index] for index, arm in enumerate(result.arms)}
+    numbers = compute(benchmark, table["label"].to_numpy()[:n], predicted, result.bootstrap)
+    for arm in result.arms:
+        place = "" if result.protocol.name == ZERO_SHOT else f"{arm.name}: "
+        yield from (f"{place}{fault}" for fault in _arm(arm, numbers[arm.name]))
+
+
+def _arm(said: ArmValue, numbers: Numbers) -> Iterator[str]:
+    names = [metric.name for metric in said.metrics], [metric.name for metric in numbers.metrics]
+    if names[0] != names[1]:
+        yield f"metrics are {', '.join(names[0])}, those of the benchmark are {', '.join(names[1])}"
+    else:
+        for ours, theirs in zip(said.metrics, numbers.metrics, strict=True):
+            yield from _metric(ours, theirs)
+    if list(said.per_class) != list(numbers.per_class):
+        yield f"per_class has the classes {list(said.per_class)}, not {list(numbers.per_class)}"
         return
     for name, value in numbers.per_class.items():
-        if not _equal(result.per_class[name], value):
-            yield f"per_class.{name} is {result.per_class[name]}, the predictions give {value}"
+        if not _equal(said.per_class[name], value):
+            yield f"per_class.{name} is {said.per_class[name]}, the predictions give {value}"
 
 
-def _metrics(result: Result, numbers: Numbers) -> Iterator[str]:
-    if [metric.name for metric in result.metrics] != [metric.name for metric in numbers.metrics]:
-        yield (
-            f"metrics are {', '.join(metric.name for metric in result.metrics)}, those of the benchmark are "
-            f"{', '.join(metric.name for metric in numbers.metrics)}"
-        )
+def _metric(said: MetricValue, found: MetricValue) -> Iterator[str]:
+    for name in ("direction", "chance"):
+        if (ours := getattr(said, name)) != (theirs := getattr(found, name)):
+            yield f"{said.name}.{name} is {ours}, not {theirs}"
+    if len(said.per_seed) != len(found.per_seed):
+        yield f"{said.name}.per_seed has {len(said.per_seed)} values, not {len(found.per_seed)}"
+    if (said.difference and said.difference.to) != (found.difference and found.difference.to):
+        yield f"{said.name}.difference is to another arm than it should be"
         return
-    for said, found in zip(result.metrics, numbers.metrics, strict=True):
-        pairs = [
-            ("value", said.value, found.value),
-            ("interval.low", said.interval.low, found.interval.low),
-            ("interval.high", said.interval.high, found.interval.high),
-        ]
-        for name, ours, theirs in pairs:
-            if not _equal(ours, theirs):
-                yield f"{said.name}.{name} is {ours}, the predictions give {theirs}"
-        fixed = [
-            ("direction", said.direction, found.direction),
-            ("chance", said.chance, found.chance),
-            ("interval.level", said.interval.level, found.interval.level),
-            ("interval.replicates", said.interval.replicates, REPLICATES),
-            ("interval.seed", said.interval.seed, found.interval.seed),
-        ]
-        yield from (
-            f"{said.name}.{name} is {ours}, not {theirs}" for name, ours, theirs in fixed if ours != theirs
-        )
+    said_numbers, found_numbers = _flat(said), _flat(found)
+    for name, value in found_numbers.items():
+        if name in said_numbers and not _equal(said_numbers[name], value):
+            yield f"{said.name}.{name} is {said_numbers[name]}, the predictions give {value}"
+
+
+def _flat(metric: MetricValue) -> dict[str, float]:
+    """Return every computed number of a metric by its path."""
+    found = {
+        "value": metric.value,
+        "interval.low": metric.interval.low,
+        "interval.high": metric.interval.high,
+        **{f"per_seed.{index}": value for index, value in enumerate(metric.per_seed)},
+    }
+    if metric.difference is not None:
+        found |= {
+            "difference.value": metric.difference.value,
+            "difference.interval.low": metric.difference.interval.low,
+            "difference.interval.high": metric.difference.interval.high,
+            "difference.above_zero": metric.difference.above_zero,
+        }
+    return found
 
 
 def _equal(first: float | None, second: float | None) -> bool:

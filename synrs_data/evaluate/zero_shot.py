@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from synrs_data.evaluate.benchmark import Ensemble
+from synrs_data.evaluate.parts import Ensemble
 
 Embeddings = NDArray[np.float64]
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from synrs_data.evaluate.benchmark import Benchmark, Part, Sha256
+from synrs_data.evaluate.benchmark import AnyBenchmark, Classification
+from synrs_data.evaluate.data import Data
+from synrs_data.evaluate.feature_cache import FeatureCache
 from synrs_data.evaluate.items import Items
+from synrs_data.evaluate.parts import Part, Sha256
 
 
 class BaselineOptions(BaseModel):
@@ -36,7 +40,7 @@ class BaselineRecord(Part):
         method: Registered name.
         model: Model or file, as the user named it.
         weights_sha256: Digest of the file of weights or of features; of a model folder, the digest over the names and
-            contents of its weights, configurations and tokenizers (`ModelFolder.sha256`).
+            contents of its weights, configurations and tokenizers (`ModelFolder.sha256`); None where there are none.
         preprocessing: How images are prepared.
         trained_on: Data sets as declared, None if nobody declared them.
         in_domain: Whether the benchmark's data set is among them, None if they are not declared.
@@ -45,7 +49,7 @@ class BaselineRecord(Part):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     method: str
     model: str
-    weights_sha256: Sha256
+    weights_sha256: Sha256 | None
     preprocessing: dict[str, Any]
     trained_on: tuple[str, ...] | None
     in_domain: bool | None
@@ -69,6 +73,8 @@ class Scores:
 class Baseline(Protocol):
     """A registered class: made from its options, it scores a benchmark.
 
+    A class may have `tasks`, the tasks that it can do; without it, that is classification.
+
     Attributes:
         Options: Pydantic model of its options.
         name: What its results are called, letters, digits, dots, dashes and underscores.
@@ -79,15 +85,49 @@ class Baseline(Protocol):
 
     def __init__(self, options: Any, device: str) -> None: ...
 
-    def score(self, benchmark: Benchmark) -> Scores:
-        """Score every class for every item.
+    def score(self, benchmark: Classification, data: Data | None, cache: FeatureCache) -> Scores:
+        """Score every class for every test item, zero-shot.
+
+        Args:
+            benchmark: What to score.
+            data: Its images; None where it has only saved features.
+            cache: Of features.
 
         Raises:
-            UserError: Model, features or the benchmark's data are missing or do not fit.
+            UserError: Model or features are missing or do not fit.
         """
         ...
 
 
-def in_domain(trained_on: tuple[str, ...] | None, benchmark: Benchmark) -> bool | None:
+@runtime_checkable
+class ImageEncoder(Protocol):
+    """A baseline whose features a protocol can train on."""
+
+    name: str
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """Everything that its features depend on but the images, as JSON values."""
+        ...
+
+    def record(self, benchmark: Classification) -> BaselineRecord:
+        """Return what it says of itself."""
+        ...
+
+    def encode(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Return one feature an image, (n, width); images are (height, width, 3)."""
+        ...
+
+    def class_features(self, benchmark: Classification) -> NDArray[np.float32]:
+        """Return one L2-normalised text feature a class, (classes, width), by the benchmark's prompts."""
+        ...
+
+
+def tasks_of(baseline: Any) -> tuple[str, ...]:
+    """Return the tasks that a baseline, or its class, can do."""
+    return tuple(getattr(baseline, "tasks", ("classification",)))
+
+
+def in_domain(trained_on: tuple[str, ...] | None, benchmark: AnyBenchmark) -> bool | None:
     """Return whether a baseline was trained on the benchmark's data set; None if nobody says what it was trained on."""
     return None if trained_on is None else benchmark.dataset.name in trained_on

@@ -15,8 +15,11 @@ from pydantic import Field
 from synrs_data import files
 from synrs_data.errors import UserError
 from synrs_data.evaluate.baselines.base import BaselineOptions, BaselineRecord, Scores, in_domain
-from synrs_data.evaluate.benchmark import Benchmark, SavedFeatures, labels_digest
-from synrs_data.evaluate.items import Items, read_items, row_keys
+from synrs_data.evaluate.benchmark import Classification
+from synrs_data.evaluate.data import Data
+from synrs_data.evaluate.feature_cache import FeatureCache
+from synrs_data.evaluate.items import Items, row_keys
+from synrs_data.evaluate.parts import SavedFeatures, labels_digest
 from synrs_data.evaluate.zero_shot import class_embeddings, cosines
 
 _TENSORS = {
@@ -63,7 +66,7 @@ class Features:
         self._options = options
         self.name = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(options.file).stem).strip("-._") or "features"
 
-    def score(self, benchmark: Benchmark) -> Scores:
+    def score(self, benchmark: Classification, data: Data | None, cache: FeatureCache) -> Scores:
         """Take the cosines of features that were saved for this benchmark: of its items, classes and prompts."""
         path = self._path(benchmark)
         saved = _read(path)
@@ -82,9 +85,9 @@ class Features:
             in_domain=in_domain(self._options.trained_on, benchmark),
         )
         classes = class_embeddings(saved.texts, benchmark.ensemble)
-        return Scores(_items(saved, benchmark, path), cosines(saved.images, classes), record)
+        return Scores(_items(saved, benchmark, data, path), cosines(saved.images, classes), record)
 
-    def _path(self, benchmark: Benchmark) -> Path:
+    def _path(self, benchmark: Classification) -> Path:
         dataset = benchmark.dataset
         if self._options.file:
             path = Path(self._options.file)
@@ -100,16 +103,17 @@ class Features:
         return path
 
 
-def _items(saved: _File, benchmark: Benchmark, path: Path) -> Items:
+def _items(saved: _File, benchmark: Classification, data: Data | None, path: Path) -> Items:
     """Return the benchmark's items after checking that the file is of them, in their order."""
     dataset = benchmark.dataset
     if not isinstance(dataset, SavedFeatures):
-        items = read_items(benchmark, dataset)
+        assert data is not None
+        items = Items(data.test.keys, data.test.labels)
         if saved.labels.tolist() != items.labels.tolist():
             raise UserError(
                 f"its {len(saved.labels)} labels are not those of the {len(items.labels)} items of '{benchmark.id}'",
                 where=str(path),
-                fix=f"save the features of {dataset.images}, split '{dataset.split}', in the order of {dataset.items}",
+                fix="save the features of the images of its test split, in the order of its table of items",
             )
         return items
     found = labels_digest(saved.classes, saved.labels.tolist())

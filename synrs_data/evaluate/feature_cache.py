@@ -1,0 +1,102 @@
+"""Features of whole image sets on disk, so that another protocol, arm or set of prompts embeds nothing again.
+
+A file's name is the sha256 over everything its numbers depend on: encoder, preprocessing, device class, versions of
+packages, and the bytes of the images in their order. So nothing needs to be thrown away when something changes, and a
+damaged file, which has another size or values that are not finite, is made again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synrs_data import files
+from synrs_data.evaluate.image_set import ImageSet
+from synrs_data.evaluate.parts import canonical_digest
+
+_AT_ONCE = 512
+"""Decoded images in memory; the encoder takes smaller batches."""
+
+
+class Encodes(Protocol):
+    """What the cache needs of a baseline."""
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """Everything that its features depend on but the images."""
+        ...
+
+    def encode(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Return one feature an image, (n, width)."""
+        ...
+
+
+def default_folder() -> Path:
+    """Return the user's folder of features, as the XDG base directory specification has it."""
+    root = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(root) if Path(root).is_absolute() else Path.home() / ".cache") / "synrs-data" / "features"
+
+
+class FeatureCache:
+    """Features by encoder and image set.
+
+    Args:
+        folder: Where they lie; None for `default_folder`.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = default_folder() if folder is None else folder
+
+    def features(self, encoder: Encodes, images: ImageSet) -> NDArray[np.float32]:
+        """Return the features of a set, (n, width), from disk or from the encoder.
+
+        Raises:
+            UserError: An image has changed or cannot be decoded.
+            BuildFolderError: The folder cannot be written.
+        """
+        from safetensors.numpy import save
+
+        name = canonical_digest({**encoder.fingerprint, "images": images.digest()})
+        path = self._folder / f"{name}.safetensors"
+        found = _read(path, len(images))
+        if found is None:
+            found = embed(encoder, images)
+            files.make_folder(self._folder)
+            files.write_bytes(path, save({"features": found}))
+        return found
+
+
+def embed(encoder: Encodes, images: ImageSet) -> NDArray[np.float32]:
+    """Return the features of a set, (n, width), from the encoder."""
+    rows, parts = list[int](), list[NDArray[np.float32]]()
+    waiting: list[NDArray[np.uint8]] = []
+    for row, image in images.read():
+        rows.append(row)
+        waiting.append(image)
+        if len(waiting) == _AT_ONCE:
+            parts.append(encoder.encode(waiting))
+            waiting = []
+    if waiting:
+        parts.append(encoder.encode(waiting))
+    features = np.concatenate(parts)
+    ordered = np.empty_like(features)
+    ordered[rows] = features
+    return ordered
+
+
+def _read(path: Path, count: int) -> NDArray[np.float32] | None:
+    """Return saved features; None if there are none, or damaged ones."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        features = load(path.read_bytes())["features"]
+    except (OSError, SafetensorError, KeyError, ValueError):
+        return None
+    whole = features.ndim == 2 and len(features) == count and features.dtype == np.float32
+    return features if whole and bool(np.isfinite(features).all()) else None
