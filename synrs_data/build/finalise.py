@@ -14,7 +14,7 @@ from synrs_data.build.plan import BuildPlan
 from synrs_data.build.state import read_plan, read_recipe
 from synrs_data.errors import VerificationError
 from synrs_data.recipe_file import complete
-from synrs_data.report import BuildFacts, render_card, render_croissant, render_report
+from synrs_data.report import BuildFacts, render_card, render_croissant, render_report, samples_picture
 from synrs_data.shards.folder import BuildFolder
 from synrs_data.shards.manifest import MANIFEST_FORMAT, check_files, manifest_text, read_manifest
 
@@ -22,7 +22,7 @@ from synrs_data.shards.manifest import MANIFEST_FORMAT, check_files, manifest_te
 def finalise(
     folder: BuildFolder, plan: BuildPlan, done: list[DoneShard], packed: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
-    """Write README.md, croissant.json, report.html and manifest.json and return the manifest.
+    """Write samples.jpg, README.md, croissant.json, report.html and manifest.json and return the manifest.
 
     Nothing in them depends on the clock or on how often the build was interrupted.
 
@@ -33,13 +33,15 @@ def finalise(
         packed: What `pack` wrote.
     """
     facts = gather_facts(folder, plan, done)
+    files.write_bytes(folder.samples, samples_picture(folder, facts))
     files.write_text(folder.card, render_card(folder, facts))
     files.write_text(folder.report, render_report(folder, facts))
     final = {name: _digest(folder.root / name) for name in packed}
     tars = {name: digest for name, digest in final.items() if name.endswith(".tar")}
     tables = f"{folder.metadata.name}/*.parquet"
     files.write_text(folder.croissant, render_croissant(facts, tars, tables))
-    documents = (folder.recipe, folder.state, folder.captions, folder.card, folder.croissant, folder.report)
+    pages = (folder.card, folder.samples, folder.croissant, folder.report)
+    documents = (folder.recipe, folder.state, folder.captions, *pages)
     final |= {path.relative_to(folder.root).as_posix(): _digest(path) for path in documents}
     splits: dict[str, dict[str, int]] = {}
     for entry in (packed[name] for name in tars):
@@ -108,7 +110,8 @@ def facts_of_folder(folder: BuildFolder) -> BuildFacts:
         VerificationError: The build is not finished, or one of its files is damaged.
     """
     # The pages may be damaged or gone: they are what is made from these facts.
-    pages = tuple(f"{path.name}: " for path in (folder.card, folder.croissant, folder.report))
+    paths = (folder.card, folder.samples, folder.croissant, folder.report)
+    pages = tuple(f"{path.name}: " for path in paths)
     for fault in check_files(folder, read_manifest(folder)):
         if not fault.startswith(pages):
             raise VerificationError(fault, where=str(folder.root), fix="run `synrs-data build` on it again")

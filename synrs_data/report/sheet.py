@@ -113,8 +113,8 @@ def contact_sheets(folder: BuildFolder, facts: BuildFacts, room: int = SHEET_CHA
     Raises:
         VerificationError: A packed sample cannot be read.
     """
-    accepted = [spread(rows, ACCEPTED) for rows in _by_label(facts, facts.packed)]
-    rejected = [_one_of_each_rule(rows, REJECTED) for rows in _by_label(facts, facts.rejected)]
+    accepted = [spread(rows, ACCEPTED) for rows in by_label(facts, facts.packed)]
+    rejected = [_one_of_each_rule(rows, REJECTED) for rows in by_label(facts, facts.rejected)]
     sheets = [Sheet(name, [], []) for name in facts.labels.names]
     gallery: dict[str, int] = {}
     for turn in range(ACCEPTED):
@@ -133,7 +133,8 @@ def contact_sheets(folder: BuildFolder, facts: BuildFacts, room: int = SHEET_CHA
     return Sheets(sheets, _hero(sheets), full=True, given=list(gallery))
 
 
-def _by_label(facts: BuildFacts, table: pl.DataFrame) -> list[pl.DataFrame]:
+def by_label(facts: BuildFacts, table: pl.DataFrame) -> list[pl.DataFrame]:
+    """Return the rows of each label in the order of keys, a table without rows for a label that has none."""
     parts = table.sort("key").partition_by("label", as_dict=True)
     return [parts.get((index,), table.clear()) for index in range(len(facts.labels.labels))]
 

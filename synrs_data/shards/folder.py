@@ -19,7 +19,7 @@ class BuildFolder:
          metadata/<split>-00000.parquet
          rejects.parquet            candidates that are not packed, and why
          manifest.json              every final file: written last
-         README.md  croissant.json  report.html  events.jsonl
+         README.md  samples.jpg  croissant.json  report.html  events.jsonl
     ```
     """
 
@@ -69,6 +69,11 @@ class BuildFolder:
     def card(self) -> Path:
         """Dataset card."""
         return self.root / "README.md"
+
+    @property
+    def samples(self) -> Path:
+        """Picture of some samples, which the dataset card shows."""
+        return self.root / "samples.jpg"
 
     @property
     def croissant(self) -> Path:

@@ -13,6 +13,7 @@ FINAL = (
     "data",
     "metadata",
     "README.md",
+    "samples.jpg",
     "croissant.json",
     "report.html",
     "manifest.json",

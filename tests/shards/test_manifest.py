@@ -101,6 +101,7 @@ def test_the_writer_of_a_manifest_can_be_read_again(folder: BuildFolder) -> None
 
 NAMES = (
     "README.md",
+    "samples.jpg",
     "croissant.json",
     "report.html",
     "recipe.yaml",
