@@ -66,6 +66,22 @@ def pack(folder: BuildFolder, table: pl.DataFrame, select: Selection) -> dict[st
     return written
 
 
+def pack_shard(folder: BuildFolder, path: Path, rows: pl.DataFrame) -> int:
+    """Write one packed shard alone and return its number of samples.
+
+    Args:
+        folder: The build folder, with the candidate shards that the samples come from.
+        path: The tar.
+        rows: `key`, `shard` and `split` of the samples, in their order.
+
+    Raises:
+        CorruptShardError: A candidate shard does not hold what its table says.
+        BuildFolderError: The disk is full.
+    """
+    with closing(_Source(folder)) as source:
+        return _write_shard(path, source, rows).height
+
+
 @dataclass(slots=True)
 class _Source:
     """Reads candidates in order of key, so that one shard is open at a time."""

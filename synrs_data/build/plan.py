@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,9 @@ from synrs_data.recipe_file import score_columns
 from synrs_data.registry import lookup
 from synrs_data.sample import Caption, Request, sample_seed
 from synrs_data.vocabulary import LabelSet, label_set_path, load_label_set
+
+CAPTION_FILE = "captions, file"
+"""What the digest of a file that captions are made from is called, before its number."""
 
 REBUILD = "run `synrs-data build` with its recipe on this folder again: it writes the file anew"
 
@@ -104,17 +107,20 @@ class BuildPlan:
             yield range(start, min(start + size, indices.stop))
 
 
-def digests_of(recipe: Recipe) -> dict[str, str]:
+def digests_of(recipe: Recipe, captions: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the sha256 of all contents that decide the candidates and lie outside the recipe.
+
+    Args:
+        recipe: A completed recipe.
+        captions: Those of the files that captions are made from, if the caption book is at hand and they need not be;
+            None reads the files.
 
     Raises:
         SynrsError: One of them is missing, or a real image to start from belongs to an evaluation.
     """
     labels = load_label_set(recipe.labels)
     found = {"labels": files.sha256(label_set_path(recipe.labels))}
-    with calling("captions", recipe.captions.method):
-        for number, path in enumerate(make("captions", recipe.captions).inputs(), start=1):
-            found[f"captions, file {number}"] = files.sha256(path)
+    found |= _caption_digests(recipe) if captions is None else captions
     with calling("generators", recipe.generator.method):
         generator = make("generators", recipe.generator)
         found["generator"] = str(generator.digest())
@@ -128,6 +134,12 @@ def digests_of(recipe: Recipe) -> dict[str, str]:
             if digest := scorer.digest():
                 found[f"filter: {spec.method}"] = str(digest)
     return found
+
+
+def _caption_digests(recipe: Recipe) -> dict[str, str]:
+    with calling("captions", recipe.captions.method):
+        inputs = enumerate(make("captions", recipe.captions).inputs(), start=1)
+        return {f"{CAPTION_FILE} {number}": files.sha256(path) for number, path in inputs}
 
 
 def write_captions(recipe: Recipe) -> list[Caption]:
