@@ -161,7 +161,7 @@ def _rows(table: pl.DataFrame, benchmark: Classification, data: str | None) -> I
     """Yield which rows are not the benchmark's items, or contradict themselves; of many blocks each fault once."""
     items = None if isinstance(benchmark.dataset, SavedFeatures) else test_items(benchmark, data)
     seen = dict[str, None]()
-    for block in table.partition_by("arm", "seed", maintain_order=True) or [table]:
+    for block in table.partition_by("arm", "seed", maintain_order=True):
         seen |= dict.fromkeys(_block(block, benchmark, items))
     yield from seen
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from synrs_data.errors import RecipeError
-from synrs_data.evaluate import load_benchmark
+from synrs_data.evaluate import Classification, load_benchmark, load_classification
 from synrs_data.evaluate.benchmark import benchmarks
 from synrs_data.vocabulary import load_label_set
 from tests.evaluate.tiny import features_values, images_values, write_benchmark
@@ -20,14 +20,16 @@ from tests.evaluate.tiny import features_values, images_values, write_benchmark
 def test_a_shipped_benchmark_has_the_name_of_its_file_and_pins_its_prompts(name: str) -> None:
     benchmark = load_benchmark(name)
     assert benchmark.id == name
-    if benchmark.dataset.kind == "images":
+    if not isinstance(benchmark, Classification):
+        return
+    if benchmark.dataset.kind != "features":
         assert len(benchmark.templates()) == benchmark.prompts.count
     for metric in benchmark.metrics:
         assert metric.chance == pytest.approx(1 / len(benchmark.classes))
 
 
 def test_the_classes_of_eurosat_mini_are_those_of_the_label_set() -> None:
-    assert list(load_benchmark("eurosat-mini").classes) == list(load_label_set("eurosat").labels)
+    assert list(load_classification("eurosat-mini").classes) == list(load_label_set("eurosat").labels)
 
 
 def test_the_task_hash_is_the_sha256_of_canonical_json(tmp_path: Path) -> None:
@@ -71,7 +73,8 @@ def test_where_the_data_lie_is_not_part_of_the_task(tmp_path: Path) -> None:
     [
         ({"clases": ["a"]}, "unknown key 'clases', did you mean 'classes'"),
         ({"version": 0}, "'version'"),
-        ({"task": "retrieval"}, "'task'"),
+        ({"task": "retrieval"}, "the key 'dataset.captions' is missing"),
+        ({"task": "zero-shot"}, "'task': there is no task 'zero-shot'"),
         ({"ensemble": "mean"}, "'ensemble'"),
         ({"id": "a/b"}, "'id'"),
         ({"classes": ["one"]}, "'classes'"),
@@ -104,7 +107,7 @@ def test_an_unknown_benchmark_is_answered_with_the_nearest() -> None:
 def test_templates_that_are_not_the_pinned_ones_are_refused_with_both_hashes(tmp_path: Path) -> None:
     values = images_values(tmp_path)
     values["prompts"] = {"name": "rs-basic", "count": 3, "sha256": values["prompts"]["sha256"]}
-    benchmark = load_benchmark(str(write_benchmark(tmp_path, values)))
+    benchmark = load_classification(str(write_benchmark(tmp_path, values)))
     with pytest.raises(RecipeError, match="these 12 prompts are not the 3 of the benchmark") as caught:
         benchmark.templates()
     assert values["prompts"]["sha256"] in caught.value.what

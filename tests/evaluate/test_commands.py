@@ -59,7 +59,7 @@ def test_one_baseline_is_written_to_the_named_folder(tmp_path: Path, tiny: tuple
     lines = done.stdout.splitlines()
     assert lines[0].split() == ["baseline", "metric", "value", "95", "%", "interval", "n", "chance"]
     values = json.loads((tmp_path / "r" / "result.json").read_text())
-    for line, metric in zip(lines[1:], values["metrics"], strict=False):
+    for line, metric in zip(lines[1:], values["arms"][0]["metrics"], strict=False):
         name, what, value, low, _, high, n, chance = line.split()
         assert (name, what, n) == ("first", metric["name"], "6")
         numbers = [metric["value"], metric["interval"]["low"], metric["interval"]["high"], metric["chance"]]
@@ -103,7 +103,7 @@ def test_every_difference_is_printed_and_the_exit_code_is_3(
     in_process("eval", "run", str(benchmark), "--features", str(first), "--out", str(tmp_path / "r"))
     file = tmp_path / "r" / "result.json"
     values = json.loads(file.read_text())
-    values["metrics"][0]["value"] += 0.001
+    values["arms"][0]["metrics"][0]["value"] += 0.001
     values["n"] = 5
     file.write_text(json.dumps(values))
     done = run("eval", "verify", str(file), "--benchmark", str(benchmark), code=3)
@@ -187,6 +187,6 @@ def test_the_embedded_encoder_runs_on_eurosat_mini_without_a_network(
     assert "in-domain (trained on eurosat)" in done.stdout
     values = json.loads((tmp_path / "result.json").read_text())
     # Its card says 0.867 with ten templates on all 3,600 test images.
-    assert 0.82 < values["metrics"][0]["value"] < 0.92
+    assert 0.82 < values["arms"][0]["metrics"][0]["value"] < 0.92
     verified = in_process("eval", "verify", str(tmp_path))
     assert verified.exit_code == 0, verified.output

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.numpy import save_file
 
-from synrs_data.evaluate.benchmark import labels_digest, prompts_digest
+from synrs_data.evaluate.parts import labels_digest, prompts_digest
 from synrs_data.shards.tar import TarWriter, sample_bytes
 
 CLASSES = ["field", "lake", "town"]
@@ -61,7 +61,7 @@ def features_values(**changed: Any) -> dict[str, Any]:
         "id": "tiny",
         "version": 1,
         "title": "Six items",
-        "task": "zero-shot-classification",
+        "task": "classification",
         "dataset": dataset | changed.pop("dataset", {}),
         "classes": CLASSES,
         "prompts": {"name": "own", "count": len(PROMPTS), "sha256": prompts_digest(PROMPTS)},
@@ -89,9 +89,9 @@ def jpeg(colour: tuple[int, int, int]) -> bytes:
 
 
 def images_values(folder: Path) -> dict[str, Any]:
-    """Write a tar and a table of four test images and one to train with; return the keys of their benchmark."""
-    colours = [(20, 90, 30), (10, 80, 20), (20, 40, 120), (10, 30, 110), (0, 0, 0)]
-    labels = ["Forest", "Forest", "SeaLake", "SeaLake", "Forest"]
+    """Write a tar and a table of four test images and two to train with; return the keys of their benchmark."""
+    colours = [(20, 90, 30), (10, 80, 20), (20, 40, 120), (10, 30, 110), (0, 0, 0), (0, 0, 50)]
+    labels = ["Forest", "Forest", "SeaLake", "SeaLake", "Forest", "SeaLake"]
     lines = ["key,split,label,sha256"]
     with (folder / "images.tar").open("wb") as file:
         tar = TarWriter(file)
@@ -117,7 +117,7 @@ def images_values(folder: Path) -> dict[str, Any]:
         "dataset": {
             "kind": "images",
             "name": "painted",
-            "split": "test",
+            "splits": {"test": "test", "train": "train"},
             "images": "images.tar",
             "images_sha256": hashlib.sha256((folder / "images.tar").read_bytes()).hexdigest(),
             "items": "items.csv",
