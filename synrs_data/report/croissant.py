@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from pathlib import PurePath
 from typing import Any
 
 from synrs_data import __version__
@@ -77,7 +76,6 @@ def render_croissant(facts: BuildFacts, shards: Mapping[str, Mapping[str, Any]],
             "citeAs": _citation(facts),
             # Which recipe it is of, as SemVer's build metadata: two selections of one build are two versions.
             "version": f"1.0.0+{fingerprints['generation'][:12]}.{fingerprints['selection'][:12]}",
-            "creator": {"@type": "sc:Organization", "name": "The synrs-data authors"},
             "keywords": [*(["synthetic"] if facts.synthetic else []), "remote sensing", facts.recipe.task],
             "isLiveDataset": False,
             "digitalSourceType": source_types(facts),
@@ -113,10 +111,11 @@ def license_address(recipe: Recipe) -> str:
 
 def _description(facts: BuildFacts) -> str:
     kind = "pairs of a low- and a high-resolution image" if facts.pairs else "scene/caption pairs"
+    degraded = " and copies of them that a program degraded" if facts.pairs else ""
     images = (
         "Every image is synthetic: a generative model made it, and it is no observation of a place, time or event."
         if facts.synthetic
-        else f"The images are parts of {facts.sources:,} real images and copies of them that a program degraded."
+        else f"The images are parts of {facts.sources:,} real images{degraded}."
     )
     own = f"{facts.recipe.description.strip()} " if facts.recipe.description.strip() else ""
     return f"{own}{images} {facts.packed.height:,} {kind}, selected from {facts.candidates:,} candidates."
@@ -124,12 +123,10 @@ def _description(facts: BuildFacts) -> str:
 
 def _citation(facts: BuildFacts) -> str:
     title = facts.title.translate(str.maketrans("", "", "{}\\"))
-    fingerprint = facts.fingerprints["generation"]
-    kind = "Synthetic" if facts.synthetic else "Degraded"
+    kind = "synthetic images" if facts.synthetic else "parts of real images"
     return (
-        f"@misc{{{facts.recipe.name}, title = {{{title}}}, author = {{{{The synrs-data authors}}}}, "
-        f"note = {{{kind} remote-sensing dataset made by synrs-data {__version__} from the recipe with fingerprint "
-        f"{fingerprint}}}}}"
+        f"@misc{{{facts.recipe.name}, title = {{{title}}}, note = {{Remote-sensing dataset of {kind}, made by "
+        f"synrs-data {__version__} from the recipe with fingerprint {facts.fingerprints['generation']}}}}}"
     )
 
 
@@ -143,8 +140,8 @@ def _provenance(facts: BuildFacts) -> Node:
     }
     model = {
         "@type": "prov:Entity",
-        "prov:label": f"The {'generator model' if facts.synthetic else 'real images'} {_named(identity['model'])}",
-        "name": _named(identity["model"]),
+        "prov:label": f"{'The generator' if facts.synthetic else 'Real images:'} {identity['model']}",
+        "name": identity["model"],
         "version": identity["revision"],
         "sha256": identity["sha256"],
         "license": identity["license"],
@@ -156,11 +153,12 @@ def _provenance(facts: BuildFacts) -> Node:
         "identifier": facts.fingerprints["generation"],
     }
     degraded = f", then the degradation {recipe.degradation.method}" if recipe.degradation else ""
-    first = facts.environments[0] if facts.environments else {}
     generation = {
         "@type": "prov:Activity",
         "prov:label": f"Generation of {facts.candidates:,} candidates by {recipe.generator.method}{degraded}",
-        "description": ", ".join(f"{name} {version}" for name, version in first.items()),
+        "description": "; ".join(
+            ", ".join(f"{name} {version}" for name, version in found.items()) for found in facts.environments
+        ),
         "prov:used": [model, made_of],
         "prov:wasAssociatedWith": agent,
     }
@@ -189,8 +187,3 @@ def _sources(facts: BuildFacts) -> list[Node]:
             "licence of these images applies too.",
         }
     ]
-
-
-def _named(text: str) -> str:
-    """Return a model's name; of a path of this machine, only the last name."""
-    return PurePath(text).name if PurePath(text).is_absolute() else text

@@ -63,9 +63,9 @@ def distribution(facts: BuildFacts, shards: Mapping[str, Mapping[str, Any]], tab
             "encodingFormat": "application/x-tar",
             "sha256": entry["sha256"],
         }
-        for path, entry in shards.items()
+        for path, entry in sorted(shards.items())
     ]
-    inside: list[Node] = [{"@id": path} for path in shards]
+    inside: list[Node] = [{"@id": path} for path in sorted(shards)]
     sets = [
         {
             "@type": "cr:FileSet",

@@ -76,16 +76,23 @@ def _collection(facts: BuildFacts) -> str:
             f"No sensor took the low-resolution images. Parts of {facts.sources:,} real images were cut out, and "
             f"{recipe.degradation.method if recipe.degradation else 'a program'} made copies of them. {seed}"
         )
-    origin = f"captions and {facts.sources:,} real images" if facts.sources else "captions alone"
+    steps = f" in {identity['steps']} steps of {identity['scheduler']}" if identity["scheduler"] else ""
     pairs = (
         f" The low-resolution images were made from them by the degradation {recipe.degradation.method}."
         if recipe.degradation
         else ""
     )
-    return (
-        f"The images are synthetic: {identity['family']} with the scheduler {identity['scheduler'] or 'of the model'} "
-        f"made them from {origin} in {identity['steps']} steps. Nothing was observed or scraped.{pairs} {seed}"
-    )
+    return f"The images are synthetic: {identity['family']} made them from {_origin(facts)}{steps}.{pairs} {seed}"
+
+
+def _origin(facts: BuildFacts) -> str:
+    """Return what a generator started from."""
+    found = [] if facts.recipe.captions.method == "none" else ["captions"]
+    if facts.sources:
+        found.append(f"{facts.sources:,} real image{'s' if facts.sources > 1 else ''}")
+    elif "derived_from" in facts.packed.columns and (facts.packed["derived_from"] != "").any():
+        found.append("other synthetic images")
+    return " and ".join(found) or "noise alone"
 
 
 def _missing(facts: BuildFacts) -> str:
