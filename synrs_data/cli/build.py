@@ -36,8 +36,8 @@ def build(
     from synrs_data.cli.progress import show
     from synrs_data.recipe_file import load_recipe
 
-    chosen_device = _choice("--device", device, "auto", "cpu", "cuda")
-    chosen_resume = _choice("--resume", resume, "auto", "never", "require")
+    chosen_device = choice("--device", device, "auto", "cpu", "cuda")
+    chosen_resume = choice("--resume", resume, "auto", "never", "require")
     checked = load_recipe(recipe, overrides)
     folder = out or Path("out") / checked.name
     with show(checked.candidates, as_json=as_json) as listener:
@@ -65,7 +65,7 @@ def plan(
     from synrs_data.recipe_file import load_recipe
 
     checked = load_recipe(recipe, overrides)
-    for line in estimate(checked, device=_choice("--device", device, "auto", "cpu", "cuda"), workers=workers):
+    for line in estimate(checked, device=choice("--device", device, "auto", "cpu", "cuda"), workers=workers):
         typer.echo(line)
 
 
@@ -134,7 +134,8 @@ def _range(text: str | None) -> tuple[int, int] | None:
     return int(first), int(last)
 
 
-def _choice(option: str, value: str, *choices: str) -> str:
+def choice(option: str, value: str, *choices: str) -> str:
+    """Return the value of an option if it is one of the choices."""
     from synrs_data.errors import RecipeError
 
     if value not in choices:

@@ -1,4 +1,4 @@
-"""`status`, `verify` and `preview`: what there is, and whether it is what was promised."""
+"""`status`, `verify`, `rebuild` and `preview`: what there is, and whether it is what was promised."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from synrs_data.hub.rebuild import Rebuilt
     from synrs_data.shards.folder import BuildFolder
 
 Folder = Annotated[Path, typer.Argument(help="Build folder.")]
@@ -119,6 +120,79 @@ def _redo(build: BuildFolder, device: str) -> Iterator[str]:
         )
     make_deterministic()
     yield from redo_pairs(build, recipe.degradation, choose_devices(device, 1, 1)[0])
+
+
+def rebuild(
+    build: Build,
+    shard: Annotated[int, typer.Option(min=0, help="Number of the packed shard in its split.")],
+    split: Annotated[str | None, typer.Option(help="Split; the first by default.")] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Where a source lies, such as generator.images=PATH."
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Worker processes; one a GPU or CPU core.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Keep what is generated here, and go on with it; temporary by default."),
+    ] = None,
+) -> None:
+    """Make one shard of a finished build again from its recipe and compare; exit 3 if it should be equal and is not."""
+    from synrs_data.cli.build import choice
+    from synrs_data.cli.progress import show
+    from synrs_data.hub.origin import open_origin
+    from synrs_data.hub.rebuild import rebuild as make_again
+
+    chosen = choice("--device", device, "auto", "cpu", "cuda")
+    with show(0, as_json=False) as listener:
+        result = make_again(
+            open_origin(build, listeners=[listener]),
+            shard,
+            split=split,
+            overrides=overrides or [],
+            out=out,
+            device=chosen,
+            workers=workers,
+            listeners=[listener],
+        )
+    _conclude(result, build)
+
+
+def _conclude(result: Rebuilt, build: str) -> None:
+    from synrs_data.errors import VerificationError
+    from synrs_data.hub.compare import MAX_TOLERANCE, MEAN_TOLERANCE, SCORE_TOLERANCE
+
+    shards = ", ".join(str(number) for number in result.candidates)
+    typer.echo(f"{result.name}: made again from the candidate shards {shards}")
+    for difference in result.environments:
+        typer.echo(difference)
+    found = result.comparison
+    if found is None:
+        typer.echo(f"the same bytes: {result.sha256}")
+        return
+    _tell(found.faults)
+    if not result.environments:
+        raise VerificationError(
+            f"{len(found.faults)} of {found.samples} samples differ, by the same versions and class of device",
+            where=f"{build}, {result.name}",
+            fix="`synrs-data verify` says whether the shard is the one that was built; if it is, tell us",
+        )
+    typer.echo(
+        f"other bytes; pixels differ by {found.pixel_mean:.3g} in the mean and up to {found.pixel_max} of 255 "
+        f"(allowed in an image: {MEAN_TOLERANCE:g} and {MAX_TOLERANCE}), "
+        f"scores by up to {found.score_max:.2g} (allowed: {SCORE_TOLERANCE:g})"
+    )
+    if found.faults:
+        raise VerificationError(
+            f"{len(found.faults)} of {found.samples} samples differ by more than other versions or devices explain",
+            where=f"{build}, {result.name}",
+            fix="rebuild it with the versions and the class of device that are named above",
+        )
+    typer.echo(f"all {found.samples} samples are the same within the tolerance")
 
 
 def preview(
