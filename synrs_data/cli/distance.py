@@ -54,7 +54,14 @@ def distance(
     locations |= {"train": train} if train is not None else {}
     locations |= {"test": test} if test is not None else {}
     report = measure_distance(
-        locations, out, extractor=extractor, device=device, most=most, seed=seed, save=save_features
+        locations,
+        out,
+        extractor=extractor,
+        device=device,
+        most=most,
+        seed=seed,
+        save=save_features,
+        progress=lambda line: typer.echo(line, err=True),
     )
     for line in _lines(report):
         typer.echo(line)

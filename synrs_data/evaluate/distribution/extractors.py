@@ -98,11 +98,20 @@ class _Timm:
             )
         try:
             import timm
+            from safetensors import SafetensorError
         except ImportError as error:
             raise MissingExtraError("a timm extractor", "eval") from error
         try:
             self._model = timm.create_model(f"local-dir:{found.path}", pretrained=True, num_classes=0)
-        except (OSError, RuntimeError, ValueError, KeyError, TypeError, AssertionError) as error:
+        except (
+            OSError,
+            RuntimeError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AssertionError,
+            SafetensorError,
+        ) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
             raise WeightsError(
                 f"timm cannot load this model: {reason}", where=str(found.path), fix="save it again, whole"

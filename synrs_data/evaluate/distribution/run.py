@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ def measure_distance(
     most: int | None = None,
     seed: int = 0,
     save: bool = False,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> Report:
     """Compare sets and write what was found.
 
@@ -42,6 +44,7 @@ def measure_distance(
         most: Read so many images of each set at most.
         seed: Of every draw.
         save: Whether to write the features too.
+        progress: Told in a line how far it is.
 
     Raises:
         UserError: A set or the extractor is missing or does not fit.
@@ -56,7 +59,7 @@ def measure_distance(
         )
     made = make_extractor(extractor or DEFAULT, chosen) if needed else None
     found = {
-        role: read_set(role, locations[role], made, most=most, seed=seed)
+        role: read_set(role, locations[role], made, most=most, seed=seed, progress=progress)
         for role in ROLES
         if role in locations
     }

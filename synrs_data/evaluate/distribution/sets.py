@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
@@ -25,6 +26,7 @@ ROLES: tuple[Role, ...] = ("synthetic", "real", "train", "test")
 
 SAVED = ".safetensors"
 _AT_ONCE = 64
+_LINES = 10
 _FORMAT = (
     "write image_features (n, width) as float32, with the metadata `extractor` (id, kind, sha256, width, "
     "preprocessing as JSON) and `names` (a JSON list), as `--save-features` does"
@@ -65,7 +67,13 @@ def is_saved(location: str) -> bool:
 
 
 def read_set(
-    role: Role, location: str, extractor: Extractor | None, *, most: int | None, seed: int
+    role: Role,
+    location: str,
+    extractor: Extractor | None,
+    *,
+    most: int | None,
+    seed: int,
+    progress: Callable[[str], None],
 ) -> FeatureSet:
     """Return the features of a location.
 
@@ -75,6 +83,7 @@ def read_set(
         extractor: For images.
         most: Take so many images at most, drawn by `seed`; None for all.
         seed: See `most`.
+        progress: Told in a line how far it is, about ten times.
 
     Raises:
         UserError: There are no images or features, one cannot be read, or there is no extractor for images.
@@ -91,6 +100,8 @@ def read_set(
         parts.append(extractor.images(decoded))
         pixels += [pixel_digest(image) for image in decoded]
         hashes += [perceptual_hash(image) for image in decoded]
+        if len(pixels) * _LINES // len(images) > start * _LINES // len(images):
+            progress(f"{role}: {len(pixels):,} of {len(images):,} images")
     return FeatureSet(
         record=SetRecord(role=role, location=location, n=len(images), of=len(there), sha256=source.digest()),
         extractor=extractor.record,
