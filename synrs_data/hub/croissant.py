@@ -46,6 +46,12 @@ def combine_croissants(files: dict[str, str], repo: str) -> str:
             "conformsTo": CONFORMS_TO,
             "name": repo,
             "url": f"https://huggingface.co/datasets/{repo}",
+            # The Hub has one namespace of users and organizations, so this may be either.
+            "creator": {
+                "@type": "sc:Organization",
+                "name": repo.partition("/")[0],
+                "url": f"https://huggingface.co/{repo.partition('/')[0]}",
+            },
             "description": _told(parts, "description"),
             "citeAs": "\n\n".join(dict.fromkeys(part["citeAs"] for part in each)),
             # Which descriptions it joins, as SemVer's build metadata.
@@ -53,7 +59,7 @@ def combine_croissants(files: dict[str, str], repo: str) -> str:
             **{name: _collected(each, name) for name in _LISTED},
             "isLiveDataset": False,
             **_responsible(parts),
-            "prov:wasAttributedTo": _collected(each, "prov:wasAttributedTo"),
+            "prov:wasGeneratedBy": _activities(parts),
             "distribution": [
                 node for config, part in parts.items() for node in _moved(part["distribution"], config)
             ],
@@ -75,6 +81,11 @@ def _parsed(config: str, text: str) -> Node:
         for name in ("distribution", "recordSet"):
             if not all(isinstance(node[key], str) for node in part[name] for key in ("@id", "@type")):
                 raise TypeError(f"its {name} has an @id or @type that is no text")
+        if not all(isinstance(item, dict) for item in _items(part.get("prov:wasGeneratedBy"))):
+            raise TypeError("its prov:wasGeneratedBy is no activity")
+        told = [item for name, value in part.items() if name.startswith("rai:") for item in _items(value)]
+        if not all(isinstance(item, str | bool) for item in told):
+            raise TypeError("one of its rai terms is no text")
         for node in part["distribution"]:
             if "contentUrl" not in node and not isinstance(node["includes"], str):
                 raise TypeError("its sets of files have more than one glob")
@@ -122,6 +133,7 @@ def _responsible(parts: dict[str, Node]) -> Node:
     for name in names:
         values = [part[name] for part in parts.values() if name in part]
         if all(isinstance(value, bool) for value in values):
+            # The one such term, `rai:hasSyntheticData`, holds for a dataset if it holds for a part.
             found[name] = any(values)
         elif all(isinstance(value, str) for value in values):
             found[name] = _told(parts, name)
@@ -132,13 +144,24 @@ def _responsible(parts: dict[str, Node]) -> Node:
 
 def _by_config(parts: dict[str, Node], name: str) -> list[str]:
     """Return the items of a list of texts: those of all configs once, others under the name of theirs."""
-    lists = {config: list(_items(part.get(name))) for config, part in parts.items()}
+    lists = {config: [str(item) for item in _items(part.get(name))] for config, part in parts.items()}
     found: dict[str, None] = {}
     for config, items in lists.items():
         for item in items:
             shared = all(item in other for other in lists.values())
             found[item if shared else f"{config}: {item}"] = None
     return list(found)
+
+
+def _activities(parts: dict[str, Node]) -> list[Node]:
+    """Return what made each config, under its name if there are several: two may be made alike and are two."""
+    return [
+        activity | {"prov:label": f"{config}: {activity.get('prov:label', '')}"}
+        if len(parts) > 1
+        else activity
+        for config, part in parts.items()
+        for activity in _items(part.get("prov:wasGeneratedBy"))
+    ]
 
 
 def _collected(parts: list[Node], name: str) -> Any:
