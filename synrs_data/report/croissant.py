@@ -13,7 +13,8 @@ from typing import Any
 
 from synrs_data import __version__
 from synrs_data.recipe import Recipe
-from synrs_data.report.croissant_records import Node, distribution, record_sets
+from synrs_data.report.croissant_nodes import Node
+from synrs_data.report.croissant_records import distribution, record_sets
 from synrs_data.report.croissant_terms import responsible_terms, source_types
 from synrs_data.report.view import BuildFacts, rules
 
