@@ -83,6 +83,11 @@ class Part:
     license: str
 
     @property
+    def known(self) -> bool:
+        """Whether the licence is one of `LICENSES`."""
+        return self.license in LICENSES
+
+    @property
     def binds(self) -> list[str]:
         """What the licence binds to, sorted; nothing for one that is not known."""
         return sorted(LICENSES.get(self.license, ()))

@@ -94,7 +94,7 @@ def generator_terms(generator: dict[str, Any]) -> list[tuple[str, str]]:
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         for name, value in named.items()
     }
-    return [(name, text) for name, text in texts.items() if text not in ("", "null")]
+    return [(name, text) for name, text in texts.items() if text not in ("", "null", "[]")]
 
 
 def degradation_terms(recipe: Recipe) -> list[tuple[str, str]]:

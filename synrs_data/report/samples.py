@@ -113,6 +113,9 @@ def _blocks(facts: BuildFacts) -> list[_Block]:
     places = {round(i * (len(filled) - 1) / max(most - 1, 1)) for i in range(most)}
     chosen = [part for place, part in enumerate(filled) if place in places]
     each = _per_label(len(chosen), facts.pairs)
+    if not facts.pairs and each > _COLUMNS and max(rows.height for _, rows in chosen) < each:
+        # One full line looks better than one and a half.
+        each = _COLUMNS
     return [_Block(name, spread(rows, each)) for name, rows in chosen]
 
 

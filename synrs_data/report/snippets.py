@@ -30,7 +30,7 @@ def snippets(facts: BuildFacts) -> list[Snippet]:
         Snippet(
             "datasets",
             "import os\n\nfrom datasets import load_dataset\n\n"
-            f'data = load_dataset(os.getcwd(), split="{names[0]}")\n'
+            f'data = load_dataset(os.getcwd(), "{facts.recipe.task}", split="{names[0]}")\n'
             f"{shown}",
         ),
         Snippet(

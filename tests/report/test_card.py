@@ -10,13 +10,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 import yaml
+from markdown_it import MarkdownIt
 
-from synrs_data.report import render_card
+from synrs_data.recipe import Recipe
+from synrs_data.report import BuildFacts, render_card
 from synrs_data.report.card import card_data, size_category
+from synrs_data.report.scores import score_rows, sparkline
 from synrs_data.report.templates import plain
+from synrs_data.resources import shipped
 from tests.report.fake_build import make_build, shuffled, tiny_image
 
 HOSTILE = 'a | b\n---\nlicense: other\n# title <script>alert(1)</script> `x` [a](b) "q" \\'
@@ -27,6 +32,11 @@ def front_matter(card: str) -> dict[str, Any]:
     _, block, _ = re.split(r"^---$", card, maxsplit=2, flags=re.M)
     found: dict[str, Any] = yaml.safe_load(block)
     return found
+
+
+def html(markdown: str) -> str:
+    """Return what a reader of CommonMark with tables shows."""
+    return str(MarkdownIt("commonmark", {"html": True}).enable("table").render(markdown))
 
 
 @pytest.mark.parametrize("image_format", ["jpg", "png", "webp"])
@@ -127,6 +137,8 @@ def test_card_says_licence_size_and_that_it_is_synthetic(tmp_path: Path) -> None
     assert data["size_categories"] == ["n<1K"]
     assert {"synthetic", "remote-sensing", "geospatial", "webdataset"} <= set(data["tags"])
     assert "text-to-image" in data["task_categories"]
+    assert data["task_ids"] == ["multi-class-image-classification"]
+    assert [config["config_name"] for config in data["configs"]] == ["scene-caption"]
 
 
 def test_hub_parser_reads_the_metadata_unchanged(tmp_path: Path) -> None:
@@ -149,12 +161,14 @@ def test_hostile_texts_break_neither_metadata_nor_tables(tmp_path: Path) -> None
     card = render_card(folder, facts)
     data = front_matter(card)
     body = card.split("\n---\n", 1)[1]
+    shown = html(body)
 
     assert data["license"] == "cc-by-4.0"
     names = next(item for item in data["dataset_info"]["features"] if item["name"] == "cls")
     assert list(names["dtype"]["class_label"]["names"].values()) == facts.labels.names
-    assert "<script" not in body
-    assert not re.search(r"^(---|# title|license:)", body, flags=re.M)
+    assert "<script" not in shown
+    assert len(re.findall("<h1>", shown)) == 1
+    assert not re.search("^---", body, flags=re.M)
     table = [line for line in body.splitlines() if line.startswith("| 0 | a ")]
     assert len(table) == 1
     assert len(re.findall(r"(?<!\\)\|", table[0])) == 6
@@ -195,3 +209,177 @@ def test_build_without_samples_has_a_card_without_configurations(tmp_path: Path)
 )
 def test_size_category_follows_the_hub(samples: int, category: str) -> None:
     assert size_category(samples) == category
+
+
+def test_other_licence_has_its_name_and_link(tmp_path: Path) -> None:
+    named = {"license": "other", "license_name": "our-terms", "license_link": "https://example.org/terms"}
+    folder, facts = make_build(tmp_path / "build", recipe=named)
+    card = render_card(folder, facts)
+
+    data = front_matter(card)
+    assert {key: data[key] for key in named} == named
+    assert "**our-terms** (https://example.org/terms)" in card
+
+
+def test_card_lists_each_part_with_what_its_licence_binds_to(tmp_path: Path) -> None:
+    captions = {"method": "from-file", "path": "/somewhere/captions.csv"}
+    folder, facts = make_build(tmp_path / "build", recipe={"captions": captions})
+    card = render_card(folder, facts)
+
+    assert "| the generator's weights | eurosat-tiny | apache-2.0 | attribution |" in card
+    assert "| the captions | captions.csv | unknown | not known |" in card
+    assert "which is the strictest is open" in card
+
+    facts = replace(facts, recipe=facts.recipe.model_copy(update={"licenses": {"captions": "cc-by-sa-4.0"}}))
+    card = render_card(folder, facts)
+    assert "| the captions | captions.csv | cc-by-sa-4.0 | attribution, share-alike |" in card
+    assert "The strictest of them is **cc-by-sa-4.0**" in card
+
+
+def test_every_number_of_the_metadata_is_counted(tmp_path: Path) -> None:
+    folder, facts = make_build(tmp_path / "build", splits={"train": 0.5, "test": 0.5})
+
+    splits = front_matter(render_card(folder, facts))["dataset_info"]["splits"]
+
+    for split in splits:
+        own = facts.packed.filter(pl.col("split") == split["name"])
+        assert split["num_examples"] == own.height
+        assert split["num_bytes"] == own["length"].sum()
+
+
+def test_card_has_no_gap_and_no_empty_section(tmp_path: Path) -> None:
+    for number, options in enumerate([{}, {"scored": False}, {"recipe": {"description": "What it is for."}}]):
+        folder, facts = make_build(tmp_path / str(number), **options)  # type: ignore[arg-type]
+        card = render_card(folder, facts)
+        assert "More Information Needed" not in card
+        assert not re.search(r"^#+ .*\n+#+ ", card, flags=re.M)
+        assert not card.rstrip().endswith("#")
+        assert "\n\n\n\n" not in card
+
+
+def test_scores_have_quantiles_threshold_and_a_histogram_of_known_shape(tmp_path: Path) -> None:
+    folder, facts = make_build(tmp_path / "build")
+    packed = pl.Series("quality_entropy", [float(i) for i in range(facts.packed.height)])
+    rejected = pl.Series("quality_entropy", [float(facts.packed.height)] * facts.rejected.height)
+    facts = replace(
+        facts, packed=facts.packed.with_columns(packed), rejected=facts.rejected.with_columns(rejected)
+    )
+    card = render_card(folder, facts)
+
+    accepted = next(
+        row for row in score_rows(facts) if row.score == "quality_entropy" and row.group == "accepted"
+    )
+    assert accepted.quantiles == ["0.950", "4.75", "9.50", "14.2", "18.1"]
+    assert "| `clip_agreement_p` | probability of the label among all labels, 0 to 1 | at least 0.1 |" in card
+    assert f"|  | accepted | {' | '.join(accepted.quantiles)} | {accepted.histogram} |" in card
+    candidates = next(row for row in score_rows(facts) if row.score == "quality_entropy")
+    assert candidates.histogram[-1] == "█"
+    assert set(candidates.histogram[:-1]) == {"▂", "▃"}  # one or two of ten
+
+
+def test_a_histogram_shows_empty_bins_few_and_many() -> None:
+    values = np.array([0.0] * 70 + [15.5] + [16.0] * 9)
+    assert sparkline(values, 0.0, 16.0) == "█▁▁▁▁▁▁▁▁▁▁▁▁▁▁▂"
+    assert sparkline(np.array([2.0, 2.0]), 2.0, 2.0) == "█"
+
+
+def with_leak(facts: BuildFacts) -> BuildFacts:
+    """Return facts as of a build with the filter `leak`: one packed copy, one rejected, the others far."""
+    meaning = {"leak_hash_distance": "bits to the nearest real image", "leak_similarity": "cosine"}
+    distances = ([0.0] + [20.0] * (facts.packed.height - 1), [2.0] + [20.0] * (facts.rejected.height - 1))
+    tables = [
+        table.with_columns(
+            pl.Series("leak_hash_distance", values), pl.Series("leak_similarity", [0.5] * table.height)
+        )
+        for table, values in zip((facts.packed, facts.rejected), distances, strict=True)
+    ]
+    rules = ["leak_hash_distance", *facts.rejected["rule"].to_list()[1:]]
+    spec = {"method": "leak", "real": "/data/private/eurosat-test/"}
+    return replace(
+        facts,
+        recipe=Recipe.model_validate(facts.recipe.model_dump() | {"filters": [spec]}),
+        packed=tables[0],
+        rejected=tables[1].with_columns(pl.Series("rule", rules)),
+        columns=facts.columns | meaning,
+        compared={"leak": 3600},
+    )
+
+
+def test_card_tells_what_copies_were_looked_for_and_found(tmp_path: Path) -> None:
+    folder, facts = make_build(tmp_path / "build")
+    assert "No filter looked for copies of real images" in render_card(folder, facts)
+
+    facts = with_leak(facts)
+    card = render_card(folder, facts)
+
+    assert "No filter looked for copies" not in card
+    assert "the real images of `eurosat-test` (3,600 images)" in card
+    assert "rejected as too near a real image | 1 of 30 |" in card
+    assert "| Candidates with the very hash of a real image | 1 |" in card
+    assert "| of them packed all the same | 1 |" in card
+    assert "| bits of the 64-bit hash that differ | 10.1 | 20.0 | 20.0 | 20.0 | 20.0 |" in card
+    assert "| cosine of features | 0.500 | 0.500 | 0.500 | 0.500 | 0.500 |" in card
+    assert "/data/private" not in card
+
+
+def test_the_recipe_on_the_card_is_the_resolved_one_and_ends_its_own_fence(tmp_path: Path) -> None:
+    text = "before\n```\n# no heading\n<!-- end:load -->\n"
+    folder, facts = make_build(tmp_path / "build", recipe={"description": text})
+    card = render_card(folder, facts)
+
+    block = re.search(r"^(`{4,})yaml\n(.*?)^\1$", card, flags=re.M | re.S)
+    assert block is not None
+    assert yaml.safe_load(block[2]) == facts.recipe.model_dump(mode="json")
+    assert html(card.split("\n---\n", 1)[1]).count("<h1>") == 1
+
+
+def test_only_what_this_build_used_is_cited(tmp_path: Path) -> None:
+    folder, facts = make_build(tmp_path / "build")
+    keys = re.findall(r"^@\w+\{(.*?),", render_card(folder, facts), flags=re.M)
+
+    assert keys[:2] == ["synrs_data", "aizman2019webdataset"]
+    assert {"rombach2022high", "helber2019eurosat", "he2023synthetic"} <= set(keys)
+    assert not {"wang2021realesrgan", "khanna2024diffusionsat", "zhang2023adding"} & set(keys)
+
+    spec = facts.recipe.generator.model_copy(update={"model": "BiliSakura/DiffusionSat-Single-512"})
+    generator = facts.generator | {"model": "BiliSakura/DiffusionSat-Single-512"}
+    facts = replace(facts, generator=generator, recipe=facts.recipe.model_copy(update={"generator": spec}))
+    assert "@inproceedings{khanna2024diffusionsat," in render_card(folder, facts)
+
+
+def test_every_citation_is_well_formed_and_can_be_used() -> None:
+    table = yaml.safe_load(shipped("cards", "citations.yaml").read_text(encoding="utf-8"))
+    kinds = [
+        "always",
+        "generator",
+        "model",
+        "family",
+        "scheduler",
+        "captions",
+        "backend",
+        "templates",
+        "dataset",
+        "labels",
+        "filter",
+        "encoder",
+    ]
+    kinds += ["degradation", "preset", "sources"]
+    keys = []
+    for entry in table:
+        found = re.fullmatch(r"@[a-z]+\{([\w-]+),\n(  [a-z]+ = \{.*\},?\n)+\}\n", entry["bibtex"])
+        assert found, entry["bibtex"]
+        assert entry["bibtex"].count("{") == entry["bibtex"].count("}")
+        keys.append(found[1])
+        assert all(use.partition(":")[0] in kinds for use in entry["uses"])
+    assert len(keys) == len(set(keys))
+
+
+def test_large_label_sets_are_folded_away(tmp_path: Path) -> None:
+    names = [f"label {number}" for number in range(40)]
+    folder, facts = make_build(tmp_path / "build", labels=names, candidates=40)
+    shown = html(render_card(folder, facts).split("\n---\n", 1)[1])
+
+    assert "<summary>All 40 labels</summary>" in shown
+    inside = shown[shown.index("<summary>All 40 labels") :]
+    assert "<td>label 39</td>" in inside[: inside.index("</details>")]
+    assert "40 labels with 0 to 1 samples, 1 in the middle." in shown
