@@ -313,7 +313,7 @@ def test_card_tells_what_copies_were_looked_for_and_found(tmp_path: Path) -> Non
     card = render_card(folder, facts)
 
     assert "No filter looked for copies" not in card
-    assert "the real images of `eurosat-test` (3,600 images)" in card
+    assert "the real images of “eurosat-test” (3,600 images)" in card
     assert "rejected as too near a real image | 1 of 30 |" in card
     assert "| Candidates with the very hash of a real image | 1 |" in card
     assert "| of them packed all the same | 1 |" in card
