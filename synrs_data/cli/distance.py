@@ -99,6 +99,11 @@ def _lines(report: Report) -> Iterator[str]:
             f"authentic: {near.authentic * 100:.1f} % ({near.authentic_low * 100:.1f} to "
             f"{near.authentic_high * 100:.1f}), of {near.floor} images {near.floor_authentic * 100:.1f} %"
         )
+        if near.floor_copies:
+            yield (
+                f"  caution: {near.floor_copies} of the {near.floor} images are copies of images of {near.training}, "
+                f"so the floor is too low"
+            )
     for leak in report.leaks:
         yield (
             f"copies of test images: {leak.exact} exact and {leak.near} within {leak.distance} bits of "

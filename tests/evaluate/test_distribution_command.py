@@ -118,6 +118,7 @@ def test_leaks_copies_and_captions_are_found_in_images(measured: tuple[Path, str
     assert near is not None
     assert (near.training, near.floor, near.n, near.n_training, near.n_floor) == ("train", "real", 12, 13, 12)
     assert near.authentic <= 9 / 12
+    assert near.floor_copies == 0
     assert report.captions is not None
     assert (report.captions.n, report.captions.captions) == (12, 2)
     leaks = pl.read_parquet(root / "out" / "leaks.parquet")
@@ -152,7 +153,7 @@ def test_saved_features_give_the_same_numbers_as_the_images(
     printed = run(files["synthetic"], *options, "--out", out, "--device", "cpu").stdout
     first, again = (json.loads((path / "distance.json").read_text()) for path in (root / "out", out))
     assert again["measures"] == first["measures"]
-    assert again["nearness"] == first["nearness"]
+    assert again["nearness"] == first["nearness"] | {"floor_copies": None}
     assert (again["captions"], again["leaks"]) == (None, [])
     assert "not measured: leaks: saved features have no pixels" in printed
     assert sorted(path.name for path in out.iterdir()) == ["distance.json", "nearest.parquet"]
@@ -255,6 +256,19 @@ def test_files_that_are_no_saved_features_are_refused_with_what_is_missing(tmp_p
     ):
         with pytest.raises(UserError, match=says):
             run(ours, "--real", path, "--out", tmp_path / "out")
+
+
+@embedded
+def test_real_images_that_are_training_images_are_refused_and_some_of_them_are_counted(
+    tmp_path: Path,
+) -> None:
+    ours, real = folder(tmp_path / "a", *range(9)), folder(tmp_path / "b", *range(20, 30))
+    for role in ("train", "test"):
+        with pytest.raises(UserError, match=f"the {role} images are the real images"):
+            run(ours, "--real", real, f"--{role}", real, "--out", tmp_path / "out", "--device", "cpu")
+    train = folder(tmp_path / "c", *range(28, 40))
+    printed = run(ours, "--real", real, "--train", train, "--out", tmp_path / "out", "--device", "cpu").stdout
+    assert "caution: 2 of the real images are copies of images of train" in printed
 
 
 def test_too_few_images_unused_extractors_and_unknown_devices_are_refused(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ from synrs_data.evaluate.distribution.sets import FeatureSet
 from synrs_data.evaluate.statistics import mean_interval
 
 LEAST = 8
-"""Sets of fewer images are refused: half of them would have no five neighbours."""
+"""Sets of fewer images are refused: neighbours need six, and with so few no number says anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +152,14 @@ def _check(sets: Sets) -> None:
                 where=each.record.location,
                 fix="take all features from one extractor with one way of resizing",
             )
+    known: dict[str, FeatureSet] = {}
+    for each in sets.all[1:]:
+        if (other := known.setdefault(each.record.sha256, each)) is not each:
+            raise UserError(
+                f"the {each.record.role} images are the {other.record.role} images, so there is no floor",
+                where=each.record.location,
+                fix=f"give other images, or leave `--{each.record.role}` out",
+            )
 
 
 def _measures(pair: Pair, extractor: str, ours: Features, real: Features, seed: int) -> list[Measure]:
@@ -258,9 +266,17 @@ def _nearness(
             "authentic_low": low,
             "authentic_high": high,
             "floor_authentic": float(theirs.found.authentic.mean()),
+            "floor_copies": _copies(held_out, training),
         }
     )
     return ours, theirs, record
+
+
+def _copies(images: FeatureSet, training: FeatureSet) -> int | None:
+    if images.marks is None or training.marks is None:
+        return None
+    known = set(training.marks.pixels)
+    return sum(digest in known for digest in images.marks.pixels)
 
 
 def _neighbours(images: FeatureSet, training: FeatureSet, own: Features) -> Neighbours:

@@ -23,14 +23,14 @@ class ExtractorRecord(Record):
 
     Attributes:
         id: Its name; part of the name of every measure.
-        kind: How it was loaded.
+        kind: How it was loaded; "external" for features that another program made.
         sha256: Digest of its weights.
         width: Numbers of a feature.
         preprocessing: How images are resized and normalised.
     """
 
     id: str = Field(min_length=1)
-    kind: Literal["open-clip", "timm"]
+    kind: Literal["open-clip", "timm", "external"]
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     width: int = Field(ge=1)
     preprocessing: dict[str, Any]
@@ -108,6 +108,8 @@ class NearnessRecord(Record):
         n_floor: Held-out images.
         authentic: Share of synthetic images that are authentic, with its interval.
         floor_authentic: Share of held-out images that are.
+        floor_copies: Held-out images with the pixels of a training image, which make the floor too low; None for saved
+            features.
     """
 
     name: str
@@ -127,6 +129,7 @@ class NearnessRecord(Record):
     authentic_low: float
     authentic_high: float
     floor_authentic: float
+    floor_copies: int | None
 
 
 class LeakRecord(Record):
