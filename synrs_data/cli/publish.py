@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,8 @@ import typer
 if TYPE_CHECKING:
     from synrs_data.events import Event
     from synrs_data.hub.publish import Published
+
+_LINE_EVERY_S = 10.0
 
 
 def publish(
@@ -55,7 +58,8 @@ class _Lines:
     """Says in plain lines how far a publish is."""
 
     def __init__(self) -> None:
-        self._files = self._bytes = self._total = self._size = 0
+        self._files = self._bytes = self._total = self._size = self._read = 0
+        self._last = time.monotonic()
 
     def __call__(self, event: Event) -> None:
         match event["event"]:
@@ -63,6 +67,10 @@ class _Lines:
                 self._say(f"warning: {event['text']}")
             case "checking":
                 self._say(f"checking {event['files']} files")
+            case "checked":
+                self._read += event["bytes"]
+                if time.monotonic() - self._last >= _LINE_EVERY_S:
+                    self._say(f"{_size(self._read)} are as promised")
             case "uploading":
                 self._files, self._bytes, self._total, self._size = 0, 0, event["files"], event["bytes"]
                 self._say(f"uploading {event['files']} files, {_size(event['bytes'])}")
@@ -78,6 +86,7 @@ class _Lines:
                 self._say("somebody else committed in between, reading the repository again")
 
     def _say(self, text: str) -> None:
+        self._last = time.monotonic()
         typer.echo(text, err=True)
 
 

@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -119,8 +118,8 @@ def open_build(root: Path) -> LocalBuild:
     return LocalBuild(folder, manifest, {**found, last: PublishedFile.of_bytes(last, public[last])})
 
 
-def check_contents(build: LocalBuild) -> None:
-    """Read every shard and table of a build once and compare its sha256 with the manifest's.
+def check_contents(build: LocalBuild) -> Iterator[tuple[str, int]]:
+    """Read every shard and table of a build once, compare its sha256 with the manifest's, yield its name and size.
 
     The documents were compared by `open_build`, which needs what they say.
 
@@ -128,18 +127,14 @@ def check_contents(build: LocalBuild) -> None:
         VerificationError: One differs.
     """
     entries = {name: entry for name, entry in build.manifest["files"].items() if name.endswith(_LARGE)}
+    changed = []
     with ThreadPoolExecutor(min(_HASHERS, os.cpu_count() or 1)) as pool:
-        digests = pool.map(partial(_sha256, build.folder.root), entries)
-        changed = [
-            f"{name}: its contents have changed (sha256 differs)"
-            for name, digest in zip(entries, digests, strict=True)
-            if digest != entries[name]["sha256"]
-        ]
+        digests = pool.map(files.sha256, [build.folder.root / name for name in entries])
+        for (name, entry), digest in zip(entries.items(), digests, strict=True):
+            if digest != entry["sha256"]:
+                changed.append(f"{name}: its contents have changed (sha256 differs)")
+            yield name, entry["bytes"]
     _refuse(build.folder, changed)
-
-
-def _sha256(root: Path, name: str) -> str:
-    return files.sha256(root / name)
 
 
 def _cheap_faults(folder: BuildFolder, manifest: dict[str, Any]) -> Iterator[str]:

@@ -89,6 +89,8 @@ def make_plan(session: Session, builds: list[LocalBuild], state: RemoteState, *,
             fix="make shards larger, `synrs-data select OUT --set select.samples_per_shard=N`, "
             "or publish fewer builds at once",
         )
+    if first and CARD in changed:
+        _warn_of_edits(session, state)
     return PublishPlan(configs, files, new, changed, deleted, kept)
 
 
@@ -143,6 +145,17 @@ def _refuse_foreign(
             f"the repository holds files that synrs-data did not publish, such as {foreign[0]}",
             where=session.url,
             fix="choose a new name; or empty the repository on its page if nobody needs what it holds",
+        )
+
+
+def _warn_of_edits(session: Session, state: RemoteState) -> None:
+    """Say so if the root's card is not what its configs make of it: somebody wrote in it, or an older version did."""
+    files = _root_files(session, {}, {}, sorted(state.configs), state)
+    if CARD in files and not state.files[CARD].equals(files[CARD]):
+        session.events.emit(
+            "warning",
+            text=f"{session.url}: README.md was edited, or made by another version of synrs-data; it is written "
+            "anew, and its history keeps what it said",
         )
 
 

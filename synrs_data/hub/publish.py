@@ -8,7 +8,8 @@ state is read again and what is left to do is reckoned anew, until nothing is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -31,7 +32,8 @@ from synrs_data.recipe_file import complete
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd
 
-_BATCH = 64
+_BATCH_FILES = 64
+_BATCH_BYTES = 8 * 2**30
 _MAIN = "main"
 
 
@@ -99,7 +101,8 @@ def publish(
     plan = make_plan(session, builds, state or ABSENT, first=True)
     events.emit("checking", files=sum(len(build.files) for build in builds))
     for build in builds:
-        check_contents(build)
+        for path, size in check_contents(build):
+            events.emit("checked", file=path, bytes=size)
     if plan.is_empty or dry_run:
         return _result(session, plan, (state or ABSENT).commit, None, made=False)
     if state is None:
@@ -141,18 +144,20 @@ class _Publisher:
         """
         for attempt in range(self._session.waits.tries):
             number, state = self._read()
-            plan = make_plan(self._session, self._builds, state, first=attempt == 0)
+            plan = make_plan(self._session, self._builds, state, first=False)
             if plan.is_empty:
                 # At the first try somebody else was quicker with the same; later an answer was lost.
                 return self._conclude(plan, state.commit, number, made=attempt > 0)
-            operations = self._upload(plan, number)
             try:
+                operations = self._upload(plan, number)
                 commit, number = self._commit(plan, operations, state, number)
             except Exception as error:  # noqa: BLE001 - `wait_or_raise` tells them apart
                 try:
                     self._session.wait_or_raise(error, attempt)
                 except Moved:
                     self._session.events.emit("overtaken")
+                    # What the Hub says of its head may be older than what it compares a parent with.
+                    time.sleep(self._session.waits.seconds(attempt, None))
                 continue
             return self._conclude(plan, commit, number, made=True)
         raise UserError(
@@ -181,8 +186,7 @@ class _Publisher:
         session.events.emit("uploading", files=len(files), bytes=sum(file.size for file in files))
         operations = [file.operation() for file in files]
         with with_lfs_if_no_xet(session, revision, create_pr=opens):
-            for start in range(0, len(operations), _BATCH):
-                batch = operations[start : start + _BATCH]
+            for batch in _batches(operations):
                 session.ask(partial(self._preupload, batch, revision, opens))
                 sent = sum(operation.upload_info.size for operation in batch)
                 session.events.emit("uploaded", files=len(batch), bytes=sent)
@@ -232,6 +236,20 @@ class _Publisher:
             open_draft(self._session, number)
         read_back(self._session, commit, list(plan.files.values()), plan.deleted)
         return _result(self._session, plan, commit, number, made=made)
+
+
+def _batches(operations: list[CommitOperationAdd]) -> Iterator[list[CommitOperationAdd]]:
+    """Yield the operations in parts, so that progress is seen and a try repeats little."""
+    batch: list[CommitOperationAdd] = []
+    size = 0
+    for operation in operations:
+        if batch and (len(batch) == _BATCH_FILES or size + operation.upload_info.size > _BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(operation)
+        size += operation.upload_info.size
+    if batch:
+        yield batch
 
 
 def _reference(number: int) -> str:

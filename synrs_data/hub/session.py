@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from synrs_data.errors import SynrsError, UserError
+from synrs_data.errors import SynrsError, UserError, VerificationError
 from synrs_data.events import EventLog
 
 if TYPE_CHECKING:
@@ -109,7 +109,10 @@ class Session:
         if status == HTTPStatus.PRECONDITION_FAILED:
             raise Moved from error
         if not (status in _TRANSIENT or (status is None and _is_broken_connection(error))):
-            raise self.refusal(error) from error
+            refusal = self.refusal(error)
+            if refusal is error:
+                raise error
+            raise refusal from error
         seconds = self.waits.seconds(attempt, asked)
         if attempt + 1 >= self.waits.tries or seconds > self.waits.longest_s:
             wanted = f"; it asks to wait {asked:.0f} s" if asked else ""
@@ -154,6 +157,13 @@ class Session:
                 where=self.url,
                 fix="log in with a token that has write rights (`hf auth login`), publish under your own name, "
                 "or propose it to the owner with `--create-pr`",
+            )
+        gone = next((link for link in _chain(error) if isinstance(link, OSError) and link.filename), None)
+        if status is None and gone is not None:
+            return VerificationError(
+                f"cannot be read any more ({gone.strerror})",
+                where=str(gone.filename),
+                fix="leave the build alone while it is published, and run the same command again",
             )
         if status is not None or isinstance(error, ValueError):
             return UserError(
@@ -220,6 +230,9 @@ def _retry_after(error: BaseException) -> float | None:
     wanted = str(response.headers.get("Retry-After", ""))
     if wanted.isdigit():
         return float(wanted)
+    if response.status_code != HTTPStatus.TOO_MANY_REQUESTS:
+        # The Hub counts every request in `RateLimit`; only 429 means that none is left.
+        return None
     match = _RESET.search(str(response.headers.get("RateLimit", "")))
     return float(match[1]) if match else None
 

@@ -160,6 +160,22 @@ def test_what_is_no_longer_built_goes_and_what_others_added_stays(
     assert found.keys() - expected.keys() == {"LICENSE", "scene-caption/paper.txt", "elsewhere/data.tar"}
 
 
+def test_a_card_that_somebody_edited_is_written_anew_with_a_warning(
+    hub: Hub, hub_client: Client, token: str, builds: Builds
+) -> None:
+    hub_client(send, [builds.scenes], token)
+    plain = hub_client(send, [builds.pairs], token)
+    assert "warning" not in [event["event"] for event in plain["events"]]
+    edited = hub.repo(PATH).read("README.md") + b"\nAn addition.\n"
+    hub.commit(PATH, {"README.md": edited})
+    done = hub_client(send, [builds.scenes], token)
+    assert done["changed"] == ["README.md"]
+    assert [event["text"] for event in done["events"] if event["event"] == "warning"] == [
+        f"{hub.url}/{PATH}: README.md was edited, or made by another version of synrs-data; "
+        "it is written anew, and its history keeps what it said"
+    ]
+
+
 def test_a_gitignore_hides_no_file_of_ours(hub: Hub, hub_client: Client, token: str, builds: Builds) -> None:
     hub.create(PATH)
     hub.commit(PATH, {".gitignore": b"*.tar\n*.json\nREADME.md\n"})
