@@ -114,8 +114,9 @@ def parse_arm(text: str) -> Arm:
         UserError: It is none.
     """
     match = _ARM.fullmatch(text)
-    kind = (match["kind"] or "") if match else re.split(r"[@x\d]", text)[0]
     kinds: tuple[Kind, ...] = get_args(Kind)
+    begun = next((each for each in kinds if text.startswith(each)), text)
+    kind = (match["kind"] or "") if match else begun
     found = next((each for each in kinds if each == kind), None)
     if found is None:
         raise UserError(f"there is no arm '{text}'", fix=suggestion(kind, list(kinds), what="arm"))

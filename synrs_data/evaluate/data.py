@@ -84,8 +84,8 @@ def open_data(benchmark: Classification, location: str | None = None) -> Data:
     return _own_tar(benchmark, dataset)
 
 
-def test_items(benchmark: Classification, location: str | None = None) -> Items:
-    """Return keys and labels of the test, without its images where a pinned table says them.
+def items_of_test(benchmark: Classification, location: str | None = None) -> tuple[Items, str]:
+    """Return keys and labels of the test, and the digest of the data, without images where a pinned table says them.
 
     Args:
         benchmark: One of images.
@@ -93,10 +93,13 @@ def test_items(benchmark: Classification, location: str | None = None) -> Items:
     """
     dataset = benchmark.dataset
     if isinstance(dataset, Source) and dataset.rule is not None:
-        opened = open_data(benchmark, location).test
-        return Items(opened.keys, opened.labels)
-    rows = _rows(benchmark)["test"]
-    return Items(tuple(row.key for row in rows), label_indices([row.label for row in rows], benchmark))
+        opened = open_data(benchmark, location)
+        return Items(opened.test.keys, opened.test.labels), opened.record.content_sha256
+    rows, digest = _rows(benchmark)["test"], pinned_content(benchmark)
+    assert digest is not None
+    return Items(
+        tuple(row.key for row in rows), label_indices([row.label for row in rows], benchmark)
+    ), digest
 
 
 def pinned_content(benchmark: Classification) -> str | None:

@@ -340,7 +340,7 @@ def _check_arms(arms: Sequence[Arm], protocol: TrainingProtocol, synthetic: str 
         raise UserError(
             "no arm trains on the synthetic images", where="`--arms`", fix="name one, such as `synthetic`"
         )
-    if not hasattr(protocol.options, "augment") and (
+    if not hasattr(protocol.options, "augmentation") and (
         mixed := [arm.name for arm in arms if arm.kind == "cutmix"]
     ):
         raise UserError(

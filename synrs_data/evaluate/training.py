@@ -132,7 +132,9 @@ class Trainer:
         protocol = self._protocol
         if arm.kind != "cutmix":
             return protocol
-        options = protocol.options.model_copy(update={"augment": "cutmix"})
+        own = protocol.options.augmentation
+        mixed = "cutmix" if own == "none" else own if "cutmix" in own else f"{own}+cutmix"
+        options = protocol.options.model_copy(update={"augmentation": mixed})
         return type(protocol)(options, self._device)
 
     def _copies(self, arm: Arm, drawn: Draw, seed: int) -> Samples | None:

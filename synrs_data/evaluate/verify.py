@@ -22,7 +22,7 @@ from synrs_data.errors import UserError, VerificationError
 from synrs_data.evaluate.arms import parse_arm
 from synrs_data.evaluate.baselines.base import in_domain
 from synrs_data.evaluate.benchmark import Classification
-from synrs_data.evaluate.data import pinned_content, test_items
+from synrs_data.evaluate.data import items_of_test, pinned_content
 from synrs_data.evaluate.items import Items, row_keys
 from synrs_data.evaluate.numbers import Numbers, compute
 from synrs_data.evaluate.parts import SavedFeatures, labels_digest
@@ -57,24 +57,26 @@ def differences(path: Path, benchmark: Classification, data: str | None = None) 
         VerificationError: `result.json` cannot be read.
     """
     result = read_result(path)
-    yield from _record(result, benchmark)
+    items, content = None, pinned_content(benchmark)
+    if not isinstance(benchmark.dataset, SavedFeatures):
+        items, content = items_of_test(benchmark, data)
+    yield from _record(result, benchmark, content)
     try:
         table = _predictions(result_folder(path), result)
     except VerificationError as error:
         yield str(error)
         return
-    content = result_folder(path) / result.predictions.file
-    found = hashlib.sha256(content.read_bytes()).hexdigest()
+    found = hashlib.sha256((result_folder(path) / result.predictions.file).read_bytes()).hexdigest()
     if found != result.predictions.sha256:
         yield f"{result.predictions.file} has the sha256 {found}, the result says {result.predictions.sha256}"
-    faults = [*_blocks(table, result), *_rows(table, benchmark, data)]
+    faults = [*_blocks(table, result), *_rows(table, benchmark, items)]
     yield from faults
     if not faults:
         yield from _numbers(table, result, benchmark)
 
 
-def _record(result: Result, benchmark: Classification) -> Iterator[str]:
-    """Yield what of the result's own record is not the benchmark's, or contradicts itself."""
+def _record(result: Result, benchmark: Classification, content: str | None) -> Iterator[str]:
+    """Yield what of the result's own record is not the benchmark's or its data's, or contradicts itself."""
     if (result.benchmark.id, result.benchmark.version) != (benchmark.id, benchmark.version):
         yield (
             f"the result is of '{result.benchmark.id}' version {result.benchmark.version}, this benchmark is "
@@ -82,11 +84,11 @@ def _record(result: Result, benchmark: Classification) -> Iterator[str]:
         )
     if result.task_hash != benchmark.task_hash:
         yield f"the task hash is {result.task_hash}, that of the benchmark is {benchmark.task_hash}"
-    pinned = pinned_content(benchmark)
-    if pinned is not None and result.dataset.content_sha256 != pinned:
-        yield f"the content hash is {result.dataset.content_sha256}, that of the benchmark is {pinned}"
-    if result.dataset.pinned != (pinned is not None):
-        yield f"dataset.pinned is {result.dataset.pinned}, of this benchmark it is {pinned is not None}"
+    if result.dataset.content_sha256 != content:
+        yield f"the content hash is {result.dataset.content_sha256}, that of the benchmark's data is {content}"
+    pinned = pinned_content(benchmark) is not None
+    if result.dataset.pinned != pinned:
+        yield f"dataset.pinned is {result.dataset.pinned}, of this benchmark it is {pinned}"
     wanted = in_domain(result.baseline.trained_on, benchmark)
     if result.baseline.in_domain != wanted:
         yield f"in_domain is {result.baseline.in_domain}, by `trained_on` it is {wanted}"
@@ -157,9 +159,8 @@ def _blocks(table: pl.DataFrame, result: Result) -> Iterator[str]:
         yield "the predictions are not in the order of the result's arms and seeds"
 
 
-def _rows(table: pl.DataFrame, benchmark: Classification, data: str | None) -> Iterator[str]:
+def _rows(table: pl.DataFrame, benchmark: Classification, items: Items | None) -> Iterator[str]:
     """Yield which rows are not the benchmark's items, or contradict themselves; of many blocks each fault once."""
-    items = None if isinstance(benchmark.dataset, SavedFeatures) else test_items(benchmark, data)
     seen = dict[str, None]()
     for block in table.partition_by("arm", "seed", maintain_order=True):
         seen |= dict.fromkeys(_block(block, benchmark, items))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from synrs_data.resources import embedded_models
-from tests.evaluate.tiny import SHARED, features_values, write_benchmark, write_features
+from tests.evaluate.tiny import SHARED, features_values, folder_values, write_benchmark, write_features
 
 FEATURES = SHARED / "whurs19_features"
 
@@ -190,3 +190,107 @@ def test_the_embedded_encoder_runs_on_eurosat_mini_without_a_network(
     assert 0.82 < values["arms"][0]["metrics"][0]["value"] < 0.92
     verified = in_process("eval", "verify", str(tmp_path))
     assert verified.exit_code == 0, verified.output
+
+
+@pytest.fixture
+def blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a benchmark that has images to train on; run in its folder."""
+    monkeypatch.chdir(tmp_path)
+    return write_benchmark(tmp_path, folder_values(tmp_path))
+
+
+FAST = ["--protocol", "from-scratch:steps=1,batch=2", "--seeds", "2", "--device", "cpu"]
+
+
+def test_arms_are_printed_with_what_they_were_trained_on_and_their_difference(blocks: Path) -> None:
+    done = in_process("eval", "run", str(blocks), *FAST, "--arms", "real@2,flip-crop@2x2")
+    assert done.exit_code == 0, done.output
+    folder = Path("out", "eval", "blocks", "pixels-from-scratch")
+    values = json.loads((folder / "result.json").read_text())
+    lines = done.stdout.splitlines()
+    assert lines[0] == (
+        "pixels, from-scratch on blocks: top1 in per cent, 2 seeds, 12 test images, chance 50.00"
+    )
+    assert lines[1].split() == ["arm", "real", "synthetic", "copies", "top1", "95", "%", "interval", "difference",
+                                "95", "%", "interval", "P(>0)"]  # fmt: skip
+    first, second = (arm["metrics"][0] for arm in values["arms"])
+    low, high = (f"{first['interval'][end] * 100:.2f}" for end in ("low", "high"))
+    assert lines[2].split() == ["real@2", "4", "0", "0", f"{first['value'] * 100:.2f}", low, "to", high]
+    difference = second["difference"]
+    assert lines[3].split()[:5] == ["flip-crop@2x2", "4", "0", "8", f"{second['value'] * 100:.2f}"]
+    assert lines[3].split()[8:] == [
+        f"{difference['value'] * 100:+.2f}",
+        f"{difference['interval']['low'] * 100:+.2f}",
+        "to",
+        f"{difference['interval']['high'] * 100:+.2f}",
+        f"{difference['above_zero']:.3f}",
+    ]
+    assert "real@2, seed 0: trained" in done.stderr
+    verified = in_process("eval", "verify", str(folder), "--benchmark", str(blocks))
+    assert verified.exit_code == 0, verified.output
+    assert verified.stdout == "48 predictions and 4 metrics of pixels are as they say\n"
+
+
+def test_a_run_without_arms_trains_on_all_real_images(blocks: Path) -> None:
+    done = in_process("eval", "run", str(blocks), *FAST)
+    assert done.exit_code == 0, done.output
+    (arm,) = json.loads(Path("out/eval/blocks/pixels-from-scratch/result.json").read_text())["arms"]
+    assert (arm["name"], arm["counts"]["real"], arm["counts"]["validation"]) == ("real", 10, 2)
+
+
+def test_verification_of_a_rule_reads_the_images_that_are_named(blocks: Path, tmp_path: Path) -> None:
+    (tmp_path / "Pictures").rename(tmp_path / "elsewhere")
+    arguments = ["--data", str(tmp_path / "elsewhere"), "--out", str(tmp_path / "r")]
+    done = in_process("eval", "run", str(blocks), *FAST, "--arms", "real@2", *arguments)
+    assert done.exit_code == 0, done.output
+    missing = in_process("eval", "verify", str(tmp_path / "r"), "--benchmark", str(blocks))
+    assert "there is no such file or folder" in str(missing.exception)
+    found = in_process("eval", "verify", str(tmp_path / "r"), "--benchmark", str(blocks), *arguments[:2])
+    assert found.exit_code == 0, found.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "messages"),
+    [
+        (["--protocol", "liner-probe"], ["unknown protocol 'liner-probe'", "did you mean 'linear-probe'?"]),
+        (["--protocol", "from-scratch:stps=1"], ["unknown key 'stps', did you mean 'steps'?"]),
+        (["--protocol", "linear-probe"], ["there is nothing to evaluate"]),
+        (["--protocol", "linear-probe", "--baseline", "pixels"], ["'pixels' gives no features"]),
+        (["--protocol", "linear-probe", "--features", "m.safetensors"], ["'m' gives no features"]),
+        ([*FAST, "--arms", "mixed@2"], ["'mixed@2' is not written as mixed@16x2"]),
+        ([*FAST, "--arms", "mixed@2x1"], ["needs synthetic images", "--synthetic DIR"]),
+        ([*FAST, "--arms", "real@2", "--synthetic", "absent"], ["no arm trains on the synthetic images"]),
+        ([*FAST, "--synthetic", "absent"], ["absent: is no finished build"]),
+        ([*FAST, "--arms", "real@6"], ["the class 'Forest' has 6 real images, the arm 'real@6' needs 10"]),
+        ([*FAST, "--data", "absent"], ["there is no such file or folder"]),
+        (["--baseline", "eurosat-tiny-clip", "--arms", "real"], ["zero-shot trains nothing"]),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_what_is_trained_is_one_message(
+    blocks: Path, arguments: list[str], messages: list[str]
+) -> None:
+    from synrs_data.errors import UserError
+
+    done = in_process("eval", "run", str(blocks), *arguments, "--out", "r")
+    assert isinstance(done.exception, UserError), done.output
+    for message in messages:
+        assert message in str(done.exception)
+    assert not Path("r").exists()
+
+
+def test_a_benchmark_of_another_task_is_refused(tmp_path: Path) -> None:
+    values = {
+        "id": "pairs",
+        "version": 1,
+        "title": "Pairs",
+        "task": "super-resolution",
+        "dataset": {"kind": "pairs", "name": "x", "lr": "lr", "hr": "hr", "get": "make some"},
+        "scale": 4,
+        "metrics": [{"name": "psnr-y@crop4", "direction": "higher"}],
+        "license": "mit",
+        "leak_policy": "none",
+    }
+    done = in_process(
+        "eval", "run", str(write_benchmark(tmp_path, values)), "--baseline", "eurosat-tiny-clip"
+    )
+    assert "'pairs' is of the task super-resolution, not classification" in str(done.exception)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,17 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import BaseModel
 from safetensors.numpy import save_file
 
+from synrs_data.evaluate import Classification
+from synrs_data.evaluate.baselines.base import BaselineOptions, BaselineRecord, Scores
+from synrs_data.evaluate.data import Data
+from synrs_data.evaluate.feature_cache import FeatureCache
+from synrs_data.evaluate.items import Items
 from synrs_data.evaluate.parts import labels_digest, prompts_digest
 from synrs_data.shards.tar import TarWriter, sample_bytes
+from tests.real_folder import real_folder
 
 CLASSES = ["field", "lake", "town"]
 PROMPTS = ("a photo of a", "an aerial view of the")
@@ -125,3 +133,73 @@ def images_values(folder: Path) -> dict[str, Any]:
             "get": "paint them again",
         }
     }
+
+
+def folder_values(folder: Path, **dataset: Any) -> dict[str, Any]:
+    """Write a folder of twelve images for each of two classes; return the keys of a benchmark by a rule."""
+    real_folder(folder / "Pictures", ("Forest", "River"), count=12)
+    source = {
+        "kind": "source",
+        "name": "blocks",
+        "path": "Pictures",
+        "rule": {"train": 0.5, "images": 24, "salt": "blocks-1"},
+        "get": "paint the blocks again",
+    }
+    return features_values(
+        id="blocks",
+        classes=["Forest", "River"],
+        prompts={
+            "name": "clip-eurosat",
+            "count": 3,
+            "sha256": "006a19bc32d290665142c6f44d972b22629c9832407d172b8a35c3bc98b8e37c",
+        },
+        metrics=[
+            {"name": "top1", "direction": "higher", "chance": 0.5},
+            {"name": "mean-per-class", "direction": "higher", "chance": 0.5},
+        ],
+    ) | {"dataset": {key: value for key, value in (source | dataset).items() if value is not None}}
+
+
+class Colours:
+    """An encoder whose features are an image's mean colours by quarter; it counts the images that it embeds."""
+
+    Options: type[BaseModel] = BaselineOptions
+    name = "colours"
+
+    def __init__(self) -> None:
+        self.embedded = 0
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        return {"encoder": "colours-1"}
+
+    def record(self, benchmark: Classification) -> BaselineRecord:
+        return BaselineRecord(
+            name=self.name,
+            method="colours",
+            model="colours",
+            weights_sha256=None,
+            preprocessing={},
+            trained_on=(),
+            in_domain=False,
+        )
+
+    def encode(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        self.embedded += len(images)
+        return np.stack([self._feature(image) for image in images])
+
+    @staticmethod
+    def _feature(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        half = image.shape[0] // 2
+        parts = (image[:half, :half], image[:half, half:], image[half:, :half], image[half:, half:])
+        values = np.concatenate([part.mean(axis=(0, 1)) for part in parts]).astype(np.float32)
+        return np.asarray(values / np.linalg.norm(values), dtype=np.float32)
+
+    def class_features(self, benchmark: Classification) -> NDArray[np.float32]:
+        return np.eye(len(benchmark.classes), 12, dtype=np.float32)
+
+    def score(self, benchmark: Classification, data: Data | None, cache: FeatureCache) -> Scores:
+        assert data is not None
+        features = cache.features(self, data.test)
+        values = np.ascontiguousarray(features[:, : len(benchmark.classes)])
+        return Scores(Items(data.test.keys, data.test.labels), values, self.record(benchmark))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import BaseModel
+
 from synrs_data.errors import UserError
 from synrs_data.evaluate.baselines.base import BaselineOptions, BaselineRecord, Scores, in_domain
 from synrs_data.evaluate.benchmark import Classification
@@ -23,7 +25,7 @@ class Pixels:
         device: Unused.
     """
 
-    Options = PixelsOptions
+    Options: type[BaseModel] = PixelsOptions
     name = "pixels"
 
     def __init__(self, options: PixelsOptions, device: str) -> None:
