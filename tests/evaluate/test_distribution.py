@@ -92,6 +92,9 @@ def test_the_frechet_distance_of_fewer_images_than_features_is_a_number_and_is_c
     traces = ours.var(0, ddof=1).sum() + real.var(0, ddof=1).sum()
     apart = float(((ours.mean(0) - real.mean(0)) ** 2).sum())
     assert frechet_distance(ours, real) == pytest.approx(apart + traces - 2 * cross, rel=1e-6)
+    # One sample with more images than features, one with fewer.
+    mixed = frechet_distance(sample(60, 40, seed=3), real)
+    assert mixed == pytest.approx(frechet_distance(real, sample(60, 40, seed=3)), rel=1e-6)
     assert "singular" in frechet_cautions(10, 12, 40)[0]
     assert "same n" in frechet_cautions(500, 100, 40)[0]
     assert frechet_cautions(4000, 400, 40) == ()

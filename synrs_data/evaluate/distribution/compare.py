@@ -9,7 +9,7 @@ import numpy as np
 from synrs_data.errors import UserError
 from synrs_data.evaluate.distribution.clip_score import caption_agreement
 from synrs_data.evaluate.distribution.extractors import Extractor
-from synrs_data.evaluate.distribution.frechet import frechet_cautions, frechet_spread
+from synrs_data.evaluate.distribution.frechet import frechet_cautions, frechet_halves, frechet_spread
 from synrs_data.evaluate.distribution.kernels import (
     SIGMA,
     SUBSET_SIZE,
@@ -32,7 +32,7 @@ from synrs_data.evaluate.distribution.records import (
     NearnessRecord,
     Pair,
 )
-from synrs_data.evaluate.distribution.samples import Features
+from synrs_data.evaluate.distribution.samples import HALVES, Features
 from synrs_data.evaluate.distribution.sets import FeatureSet
 from synrs_data.evaluate.statistics import mean_interval
 
@@ -182,13 +182,14 @@ def _measures(pair: Pair, extractor: str, ours: Features, real: Features, seed: 
             "frechet-distance",
             frechet.value,
             standard_error=frechet.standard_error,
+            settings={"halves": frechet_halves(ours.shape[1])},
             cautions=frechet_cautions(n, len(real), ours.shape[1]),
         ),
         measure(
             "kernel-distance",
             whole.value,
             standard_error=whole.standard_error,
-            settings={"kernel": "(x.y/width+1)^3", "estimate": "unbiased"},
+            settings={"kernel": "(x.y/width+1)^3", "estimate": "unbiased", "halves": HALVES},
         ),
         measure(
             "kernel-distance-subsets",
@@ -206,7 +207,7 @@ def _measures(pair: Pair, extractor: str, ours: Features, real: Features, seed: 
             "cmmd",
             gaussian.value,
             standard_error=gaussian.standard_error,
-            settings={"kernel": "gaussian", "sigma": SIGMA, "estimate": "biased"},
+            settings={"kernel": "gaussian", "sigma": SIGMA, "estimate": "biased", "halves": HALVES},
         ),
     ]
     by_image = shares(ours, real)
