@@ -12,15 +12,18 @@ from typing import Any, Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from synrs_data import files
 from synrs_data.build.pairs import PairMaker
-from synrs_data.errors import UserError
+from synrs_data.errors import RecipeError, UserError
 from synrs_data.geo import GeoRecord
 from synrs_data.image_sources import ImageSource, SourceImage, decode_rgb
 from synrs_data.recipe import MethodSpec
+from synrs_data.registry import lookup
 from synrs_data.sample import Request
 from synrs_data.shards.schema import HR, LR
+from synrs_data.vocabulary import explain
 
 _SHOWN = 3
 
@@ -191,7 +194,7 @@ class DegradedImages:
     ) -> None:
         self._images, self._split, self._seed = images, split, seed
         self._spec = MethodSpec.model_validate(dict(degradation))
-        self._maker = PairMaker(self._spec, device, lambda *_, **__: None)
+        self._maker = _maker(self._spec, device)
         self.scale = self._maker.scale
 
     @cached_property
@@ -227,6 +230,18 @@ class DegradedImages:
         for key, content in self._found.items():
             found.update(f"{key} {hashlib.sha256(content()).hexdigest()}\n".encode())
         return found.hexdigest()
+
+
+def _maker(spec: MethodSpec, device: str) -> PairMaker:
+    try:
+        return PairMaker(spec, device, lambda *_, **__: None)
+    except ValidationError as error:
+        options = lookup("degradations", spec.method).Options
+        raise RecipeError(
+            explain(error, options),
+            where=f"the degradation '{spec.method}'",
+            fix="`synrs-data list degradations` shows the options",
+        ) from error
 
 
 def _table(path: Path, split: str | None) -> list[str]:
@@ -284,7 +299,8 @@ def _matched(
     if alone:
         side = "high" if alone[0] in low else "low"
         raise UserError(
-            f"{len(alone)} images have no partner, such as '{alone[0]}' without its {side}-resolution one",
+            f"'{alone[0]}' has no {side}-resolution image"
+            + (f", and {len(alone) - 1} more have no partner" if len(alone) > 1 else ""),
             where=where,
             fix="give both images of a pair one name, or match them by order",
         )
