@@ -11,8 +11,8 @@ Annals of Applied Statistics 1(2), 2007, 386-411, doi 10.1214/07-AOAS122). No bo
 (what is left), the mean has the variance A/S + B/n + E/(S n), and the replicates have about
 (1 - 1/S) A/S + (1 - 1/n) B/n + 3 E/(S n). So the interval is too wide where E dominates, and too narrow where the seeds
 do: of five seeds a fifth of A is missing, and percentiles of few seeds have the tails of a normal distribution, not
-of Student's. Simulated top-1 of 1,000 items and five seeds lay in its 95 % interval 96, 94 and 87 times of 100 where the
-scores of seeds deviated by 1.2, 2.6 and 7.2 points. With one seed nothing is said about other seeds.
+of Student's. With one seed nothing is said about other seeds. Simulated top-1 of 1,000 items and five seeds lay in its
+95 % interval 96, 94 and 87 times of 100 where the scores of seeds deviated by 1.2, 2.6 and 7.2 points.
 """
 
 from __future__ import annotations
