@@ -120,6 +120,11 @@ def run(
         for line in _zero_shot_rows(result, heading=number == 0) if trained is None else _arm_rows(result):
             typer.echo(line)
         typer.echo(f"  {_domain(result)}; {folder / 'result.json'}")
+        if result.synthetic and (made := result.synthetic.leaks.derived_from_train):
+            typer.echo(
+                f"  {made} of {result.synthetic.images} synthetic images were made from real images of the benchmark: "
+                "arms of fewer shots may owe them more real images than they name"
+            )
 
 
 @app.command("verify")

@@ -1,12 +1,14 @@
-"""A data set without a table: classes are folders, and the split follows from the bytes of the images."""
+"""A data set without a table: classes are folders, or a column of parquet shards; the split follows from the images."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from synrs_data.errors import UserError
 from synrs_data.evaluate.benchmark import Classification
@@ -29,7 +31,7 @@ class Found:
 
 
 def sort_into_classes(
-    images: Iterable[tuple[SourceImage, str]], benchmark: Classification, rule: ClassFolders, where: str
+    images: Sequence[tuple[SourceImage, str]], benchmark: Classification, rule: ClassFolders, where: str
 ) -> Found:
     """Give every image a class by its folder and a split by its contents.
 
@@ -48,8 +50,15 @@ def sort_into_classes(
     folders = {_plain(name): name for name in benchmark.class_names}
     found: dict[str, set[str]] = {}
     counts = Counter[str]()
+    columns = {
+        path: _column(path, rule.label_column)
+        for path in {image.path: None for image, _ in images if image.column}
+    }
     for image, sha256 in images:
-        if (label := _label(image.name, folders)) is not None:
+        places = (
+            [columns[image.path][int(image.member)]] if image.column else re.split(r"[/:]", image.name)[:-1]
+        )
+        if (label := _label(places, folders)) is not None:
             found.setdefault(sha256, set()).add(label)
             counts[label] += 1
     _check(counts, benchmark, rule, where)
@@ -72,7 +81,7 @@ def sort_into_classes(
 def _check(counts: Counter[str], benchmark: Classification, rule: ClassFolders, where: str) -> None:
     if missing := [name for name in benchmark.class_names if not counts[name]]:
         raise UserError(
-            f"has no folder with images of {len(missing)} of {len(benchmark.classes)} classes: {', '.join(missing)}",
+            f"has no images of {len(missing)} of {len(benchmark.classes)} classes: {', '.join(missing)}",
             where=where,
             fix=benchmark.dataset.get,
         )
@@ -85,10 +94,38 @@ def _check(counts: Counter[str], benchmark: Classification, rule: ClassFolders, 
         )
 
 
-def _label(name: str, folders: dict[str, str]) -> str | None:
+def _label(parts: Sequence[str], folders: dict[str, str]) -> str | None:
     """Return the class of the innermost folder that is named like one."""
-    parents = re.split(r"[/:]", name)[:-1]
-    return next((folders[_plain(part)] for part in reversed(parents) if _plain(part) in folders), None)
+    return next((folders[_plain(part)] for part in reversed(parts) if _plain(part) in folders), None)
+
+
+def _column(path: Path, name: str) -> list[str]:
+    """Return the class name of each row of a parquet shard.
+
+    Numbers are named by `ClassLabel` in the metadata `huggingface` that `datasets` writes (`datasets.arrow_writer`).
+    """
+    import polars as pl
+
+    try:
+        schema = pl.read_parquet_schema(path)
+        if name not in schema:
+            raise UserError(
+                f"has no column '{name}' that says the class, only {', '.join(schema)}",
+                where=str(path),
+                fix="name it by `label_column` of the benchmark's `rule`",
+            )
+        values = pl.read_parquet(path, columns=[name])[name]
+        if values.dtype == pl.String:
+            return [str(value or "") for value in values]
+        features = json.loads(pl.read_parquet_metadata(path)["huggingface"])["info"]["features"]
+        names = features[name]["names"]
+        return [names[value] if value is not None and 0 <= value < len(names) else "" for value in values]
+    except (OSError, ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
+        raise UserError(
+            f"the column '{name}' gives no class names: {(str(error).splitlines() or [''])[0]}",
+            where=str(path),
+            fix="give shards that `datasets` has written with a ClassLabel, or a column of names",
+        ) from error
 
 
 def _plain(name: str) -> str:

@@ -82,6 +82,9 @@ class SavedFeatures(Part):
 class ClassFolders(Part):
     """A rule instead of a table: an image's class is the folder it lies in, its split follows from its contents.
 
+    Of parquet shards, as `datasets` writes them, a column says the class: by name, or by number with the names in the
+    schema's metadata.
+
     Of each class, images are put in the order of a hash of `salt`, class name and contents; the first are to train
     on, the next to validate on, the rest is the test. Copies of an image count once.
 
@@ -90,12 +93,14 @@ class ClassFolders(Part):
         validation: Share of each class to validate on; 0 to take them from those to train on.
         images: Images that the data set has, copies included; None if that is not known.
         salt: Another one splits in another way.
+        label_column: Column of parquet shards that says the class.
     """
 
     train: float = Field(ge=0, lt=1)
     validation: float = Field(0, ge=0, lt=1)
     images: int | None = Field(None, ge=1)
     salt: str = Field(min_length=1)
+    label_column: str = Field("label", min_length=1)
 
     @model_validator(mode="after")
     def _leaves_a_test(self) -> ClassFolders:

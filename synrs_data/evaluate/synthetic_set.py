@@ -22,6 +22,7 @@ from synrs_data.image_sources.containers import tar_images
 from synrs_data.image_sources.hub import fetch_dataset, parse_address
 from synrs_data.shards.folder import BuildFolder
 from synrs_data.shards.manifest import read_manifest
+from synrs_data.vocabulary import NOT_YAML, parse_yaml
 
 _TASK = "scene-caption"
 _FIX = "`synrs-data verify` names all that is wrong with a build; building it again mends it"
@@ -41,6 +42,20 @@ class LeakRecord(Part):
     equal_to_train: int
 
 
+class RecipeRecord(Part):
+    """How synthetic images were described and chosen.
+
+    Attributes:
+        captions: Name of the method.
+        filters: Names of the methods.
+        select: Thresholds and quotas, as the recipe resolves them.
+    """
+
+    captions: str
+    filters: tuple[str, ...]
+    select: dict[str, Any]
+
+
 class SyntheticRecord(Part):
     """Which synthetic images.
 
@@ -51,7 +66,7 @@ class SyntheticRecord(Part):
         manifest_sha256: Of manifest.json, which pins every file of the build.
         recipe_fingerprints: Of what was generated and how it was selected.
         generator: Model, revision, sha256 and settings, as the manifest has them.
-        filters: Names of the scores by which its images could be selected.
+        recipe: How they were described and chosen.
         candidates: Images that were generated.
         images: Images that were packed, of the benchmark's classes.
         other_labels: Packed images of labels that are no class of the benchmark, left alone.
@@ -64,7 +79,7 @@ class SyntheticRecord(Part):
     manifest_sha256: Sha256
     recipe_fingerprints: dict[str, str]
     generator: dict[str, Any]
-    filters: tuple[str, ...]
+    recipe: RecipeRecord
     candidates: int
     images: int
     other_labels: int
@@ -127,7 +142,7 @@ def open_synthetic(
         manifest_sha256=files.sha256(folder.manifest),
         recipe_fingerprints=manifest["fingerprints"],
         generator=generator,
-        filters=tuple(manifest["scores"]),
+        recipe=_recipe(folder, manifest),
         candidates=manifest["candidates"],
         images=len(images),
         other_labels=rows.height - known.height,
@@ -139,10 +154,24 @@ def open_synthetic(
 def _place(location: str) -> tuple[BuildFolder, str, str]:
     address = parse_address(location)
     if address is not None:
-        root = fetch_dataset(address, ["data/*.tar", "metadata/*.parquet"])
+        root = fetch_dataset(address, ["data/*.tar", "metadata/*.parquet", "recipe.yaml"])
         return BuildFolder(root / address.path), address.name, root.name
     path = Path(location).expanduser()
     return BuildFolder(path), path.resolve().name, "local"
+
+
+def _recipe(folder: BuildFolder, manifest: dict[str, Any]) -> RecipeRecord:
+    name = folder.recipe.name
+    content = _promised(folder, name, manifest["files"].get(name, {"sha256": ""}))
+    try:
+        values = parse_yaml(content.decode())
+        return RecipeRecord(
+            captions=values["captions"]["method"],
+            filters=tuple(each["method"] for each in values["filters"]),
+            select=values["select"],
+        )
+    except (*NOT_YAML, TypeError) as error:
+        raise UserError("cannot be read as a recipe", where=str(folder.recipe), fix=_FIX) from error
 
 
 def _tables(folder: BuildFolder, manifest: dict[str, Any]) -> Iterator[pl.DataFrame]:

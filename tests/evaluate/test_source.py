@@ -119,7 +119,7 @@ def test_an_unpinned_rule_says_what_it_found_and_a_pinned_one_refuses_other_imag
 def test_missing_class_folders_are_named(tmp_path: Path) -> None:
     benchmark = by_rule(tmp_path)
     shutil.rmtree(tmp_path / "Pictures" / "River")
-    with pytest.raises(UserError, match="has no folder with images of 1 of 2 classes: River") as caught:
+    with pytest.raises(UserError, match="has no images of 1 of 2 classes: River") as caught:
         open_data(benchmark)
     assert caught.value.fix == "paint the blocks again"
 
@@ -169,6 +169,41 @@ def test_parquet_shards_hold_the_images_of_a_table_too(tmp_path: Path) -> None:
     for (row, image), (other_row, other) in zip(sorted_read(data), sorted_read(first), strict=True):
         assert row == other_row
         assert np.array_equal(image, other)
+
+
+def write_shards(folder: Path, root: Path) -> Path:
+    """Write the painted images as `datasets` does."""
+    import datasets
+
+    paths = sorted((folder / "Pictures").rglob("*.png"))
+    labels = [0 if path.parent.name == "Forest" else 1 for path in paths]
+    features = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=["forest", "river"])}
+    )
+    rows = {"image": [{"bytes": path.read_bytes(), "path": None} for path in paths], "label": labels}
+    root.mkdir()
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(root / "train-00000.parquet")
+    return root
+
+
+def test_a_rule_takes_classes_from_the_labels_of_parquet_shards(tmp_path: Path) -> None:
+    benchmark = by_rule(tmp_path)
+    first = open_data(benchmark)
+    second = open_data(benchmark, str(write_shards(tmp_path, tmp_path / "hub")))
+    assert (second.test.keys, second.record.content_sha256) == (first.test.keys, first.record.content_sha256)
+    assert second.test.labels.tolist() == first.test.labels.tolist()
+
+
+def test_parquet_shards_without_class_names_are_refused(tmp_path: Path) -> None:
+    benchmark = by_rule(tmp_path)
+    shard = write_shards(tmp_path, tmp_path / "hub") / "train-00000.parquet"
+    table = pl.read_parquet(shard)
+    table.write_parquet(shard)
+    with pytest.raises(UserError, match="the column 'label' gives no class names"):
+        open_data(benchmark, str(shard))
+    table.rename({"label": "scene"}).write_parquet(shard)
+    with pytest.raises(UserError, match="has no column 'label' that says the class, only image, scene"):
+        open_data(benchmark, str(shard))
 
 
 def test_missing_images_of_a_table_are_named(tmp_path: Path) -> None:

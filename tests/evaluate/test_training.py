@@ -134,6 +134,8 @@ def test_a_result_says_what_each_arm_was_trained_on_and_verifies(
     assert result.synthetic.manifest_sha256 == files.sha256(manifest)
     assert result.synthetic.recipe_fingerprints == json.loads(manifest.read_text())["fingerprints"]
     assert result.synthetic.generator["model"]
+    assert (result.synthetic.recipe.captions, result.synthetic.recipe.filters) == ("class-template", ())
+    assert result.synthetic.recipe.select["splits"] == {"train": 0.75, "test": 0.25}
     assert result.synthetic.images + result.synthetic.other_labels == 60
     assert result.synthetic.leaks.model_dump() == {
         "derived_from_train": 0, "derived_from_other": 0, "equal_to_train": 0,
