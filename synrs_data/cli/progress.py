@@ -109,6 +109,8 @@ class _Lines:
 
     def __call__(self, event: Event) -> None:
         changed = self._tally.update(event)
+        # Only a rebuild says how many it makes: a part of what the build did.
+        self._total = event.get("samples_wanted", self._total)
         if changed and event["event"] == "batch" and time.monotonic() - self._last >= _LINE_EVERY_S:
             self._last = time.monotonic()
             print(

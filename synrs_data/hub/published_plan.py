@@ -90,8 +90,9 @@ def _complete(values: dict[str, Any], where: str) -> Recipe:
 
 
 def _another_recipe(origin: Origin, before: dict[str, Any], recipe: Recipe, where: str) -> RecipeError:
-    changes = changed_keys(_without_places(before, recipe), _without_places(recipe.generation_part(), recipe))
-    changes = [change for change in changes if not change.startswith("select")]
+    after = recipe.generation_part()
+    old = {key: value for key, value in before.items() if key in after}
+    changes = changed_keys(_without_places(old, recipe), _without_places(after, recipe))
     software = origin.manifest["software"]
     if changes:
         return RecipeError(
@@ -106,7 +107,7 @@ def _another_recipe(origin: Origin, before: dict[str, Any], recipe: Recipe, wher
 
 def _without_places(values: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
     """Return the generation part of a recipe's plain values without titles and without what names places."""
-    left = {key: value for key, value in values.items() if key not in ("title", "description", "select")}
+    left = {key: value for key, value in values.items() if key not in ("title", "description")}
     for key, _ in _named_places(recipe):
         left = _without(left, key.split("."))
     return left

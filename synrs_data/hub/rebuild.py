@@ -194,6 +194,13 @@ def _generate(
     for shard in pending:
         files.remove(folder.failed(shard))
     if pending:
+        events.emit(
+            "generation_started",
+            pending=len(pending),
+            done=len(wanted) - len(pending),
+            samples_done=0,
+            samples_wanted=sum(len(plan.indices(shard)) for shard in pending),
+        )
         devices = choose_devices(device, workers, len(pending))
         # Engines change no byte; a process of its own for one worker would only cost its start.
         engine = ENGINES["local" if len(devices) > 1 else "inline"]()

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from synrs_data.build.run import build
+from synrs_data.hub.public import public_documents
+from synrs_data.hub.rebuild import Rebuilt
 from synrs_data.image_sources import ImageSource
+from synrs_data.shards.folder import BuildFolder
+from synrs_data.shards.manifest import read_manifest
 from tests.build.painted import painted
 from tests.hub.server import Hub
 
 REPO = "alice/scenes"
 PATH = f"datasets/{REPO}"
 ADDRESS = f"hf://{PATH}"
+_PLUGIN = str(Path(__file__).parents[1] / "plugin")
 _LEFT_OUT = ("candidates", "events.jsonl", ".lock")
 
 
@@ -41,12 +48,15 @@ def pairs(out: Path) -> Path:
 
 
 def published(folder: Path, config: str) -> dict[str, bytes]:
-    """Return the files of a build as a publish lays them out."""
-    return {
-        f"{config}/{path.relative_to(folder).as_posix()}": path.read_bytes()
+    """Return the files of a build as a publish lays them out, without the paths of this machine."""
+    build = BuildFolder(folder)
+    files = {
+        path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.relative_to(folder).parts[0] not in _LEFT_OUT
     }
+    public = public_documents(build, read_manifest(build))
+    return {f"{config}/{name}": content for name, content in (files | public).items()}
 
 
 def root_card(folders: dict[str, Path]) -> bytes:
@@ -93,3 +103,14 @@ def source(address: str, field: str | None = None) -> dict[str, Any]:
         "revision": found.revision,
         "synthetic": found.synthetic,
     }
+
+
+def rebuild(address: str, shard: int, split: str | None = None, overrides: Sequence[str] = ()) -> Rebuilt:
+    """Make a shard of a published build again."""
+    from synrs_data.hub.origin import open_origin
+    from synrs_data.hub.rebuild import rebuild
+
+    # The client process knows this checkout alone, not the plugin that paints.
+    if _PLUGIN not in sys.path:
+        sys.path.insert(0, _PLUGIN)
+    return rebuild(open_origin(address), shard, split=split, overrides=overrides, device="cpu", workers=1)
