@@ -84,10 +84,12 @@ class PairedFolders:
         high: High-resolution images.
         scale: What a low-resolution pixel covers along a side.
         match: "name": the two of a pair have one name but for its ending; "order": the first belongs to the first, in
-            order of name.
+            order of name; "either": by name if any name is on both sides, else by order.
     """
 
-    def __init__(self, low: str, high: str, scale: int, match: Literal["name", "order"] = "name") -> None:
+    def __init__(
+        self, low: str, high: str, scale: int, match: Literal["name", "order", "either"] = "name"
+    ) -> None:
         self.scale = scale
         self._low, self._high, self._match = ImageSource(low), ImageSource(high), match
         self._where = f"{low} and {high}"
@@ -95,7 +97,8 @@ class PairedFolders:
     @cached_property
     def _pairs(self) -> dict[str, tuple[SourceImage, SourceImage]]:
         low, high = self._low.images, self._high.images
-        if self._match == "order":
+        shared = {_stem(image.name) for image in low} & {_stem(image.name) for image in high}
+        if self._match == "order" or (self._match == "either" and not shared):
             if len(low) != len(high):
                 raise UserError(
                     f"hold {len(low)} low- and {len(high)} high-resolution images",
@@ -176,6 +179,8 @@ class DegradedImages:
             and `split`, such as `sr_hr_lossless.csv` of UC Merced.
         degradation: Registered name and options, such as `{"method": "bicubic", "scale": 4}`.
         split: Rows of the table that are taken; only with a table.
+        pinned: sha256 of the pixels (`pixels_digest`) of the images that are taken, by name without the ending, in
+            order: files of any lossless format do. The names are then the keys.
         seed: Of what the degradation draws; another key draws other numbers.
         device: Where the degradation runs.
 
@@ -189,10 +194,12 @@ class DegradedImages:
         degradation: Mapping[str, Any],
         *,
         split: str | None = None,
+        pinned: Mapping[str, str] | None = None,
         seed: int = 0,
         device: str = "cpu",
     ) -> None:
         self._images, self._split, self._seed = images, split, seed
+        self._pinned = pinned
         self._spec = MethodSpec.model_validate(dict(degradation))
         self._maker = _maker(self._spec, device)
         self.scale = self._maker.scale
@@ -204,7 +211,17 @@ class DegradedImages:
             return {name: (path.parent / name).read_bytes for name in _table(path, self._split)}
         if self._split is not None:
             raise UserError("only a table has splits", where=self._images, fix="take `split` out")
-        return {image.name: image.read for image in ImageSource(self._images).images}
+        source = ImageSource(self._images)
+        if self._pinned is None:
+            return {image.name: image.read for image in source.images}
+        there = {_stem(image.name): image for image in source.images}
+        if missing := [name for name in self._pinned if name not in there]:
+            raise UserError(
+                f"{len(missing)} of {len(self._pinned)} test images are not there: {_some(missing)}",
+                where=self._images,
+                fix="give the folder that these names are relative to",
+            )
+        return {name: there[name].read for name in self._pinned}
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -215,6 +232,12 @@ class DegradedImages:
         """Yield pairs; see `PairSource`."""
         for key in self.keys if keys is None else keys:
             high = decode_rgb(_known(self._found, key)(), f"{self._images}, {key}")
+            if self._pinned is not None and (found := pixels_digest(high)) != self._pinned[key]:
+                raise UserError(
+                    f"'{key}' has other pixels than the pinned ones: their sha256 is {found}, not {self._pinned[key]}",
+                    where=self._images,
+                    fix="give the original images or lossless copies of them",
+                )
             height, width = (size - size % self.scale for size in high.shape[:2])
             if not height or not width:
                 raise UserError(
@@ -230,6 +253,13 @@ class DegradedImages:
         for key, content in self._found.items():
             found.update(f"{key} {hashlib.sha256(content()).hexdigest()}\n".encode())
         return found.hexdigest()
+
+
+def pixels_digest(image: NDArray[np.uint8]) -> str:
+    """Return the sha256 over size and pixels of an image, whatever its file's format."""
+    height, width = image.shape[:2]
+    content = f"{height} {width}\n".encode() + np.ascontiguousarray(image).tobytes()
+    return hashlib.sha256(content).hexdigest()
 
 
 def _maker(spec: MethodSpec, device: str) -> PairMaker:
