@@ -9,7 +9,9 @@ import pytest
 
 from synrs_data.errors import UserError
 from synrs_data.licenses import LICENSES, check_license, covers, licensing, strictest
+from synrs_data.models.source import locate
 from synrs_data.recipe import Recipe
+from synrs_data.recipe_file import load_recipe
 
 RECIPE: dict[str, Any] = {
     "name": "some",
@@ -222,3 +224,28 @@ def test_two_licences_that_no_id_holds_ask_for_terms_of_ones_own() -> None:
 def test_an_unknown_part_key_is_refused_by_the_recipe() -> None:
     with pytest.raises(ValueError, match="licenses"):
         recipe(licenses={"weights": "mit"})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "quickstart",
+        "eurosat-tiny-10k",
+        "eurosat-study-b",
+        "eurosat-study-le",
+        "eurosat-real-guidance",
+        "eurosat-inpaint",
+        "quickstart-x4",
+    ],
+)
+def test_shipped_recipes_of_the_embedded_model_may_be_published(name: str) -> None:
+    found = load_recipe(name)
+    weights = locate(str((found.generator.model_extra or {})["model"]))
+    assert check_license(found, identity(weights.license)).strictest == "mit"
+
+
+@pytest.mark.parametrize("name", ["aid-text2earth", "rsicd-text2earth"])
+def test_a_model_whose_licence_contradicts_itself_is_not_published(name: str) -> None:
+    assert "the recipe's licence is 'other', which says nothing" in refusal(
+        load_recipe(name), identity("mit")
+    )
