@@ -77,6 +77,8 @@ class _Lines:
             case "uploaded":
                 self._files += event["files"]
                 self._bytes += event["bytes"]
+                if self._files < self._total and time.monotonic() - self._last < _LINE_EVERY_S:
+                    return
                 self._say(
                     f"{self._files}/{self._total} files, {_size(self._bytes)} of {_size(self._size)} are there"
                 )
