@@ -19,7 +19,7 @@ from synrs_data.evaluate.image_set import ImageSet, contents
 from synrs_data.evaluate.parts import Part, Sha256
 from synrs_data.image_sources import SourceImage
 from synrs_data.image_sources.containers import tar_images
-from synrs_data.image_sources.hub import fetch_dataset, parse_address
+from synrs_data.image_sources.hub import fetch_build, parse_address
 from synrs_data.shards.folder import BuildFolder
 from synrs_data.shards.manifest import read_manifest
 from synrs_data.vocabulary import NOT_YAML, parse_yaml
@@ -100,7 +100,7 @@ def open_synthetic(
     """Read a build's packed images of every split.
 
     Args:
-        location: Folder of a finished build, or hf://datasets/USER/NAME[@REVISION] of a published one.
+        location: Folder of a finished build, or hf://datasets/USER/NAME[@REVISION][/CONFIG] of a published one.
         benchmark: Whose classes they are labelled by.
         train: The sha256 of the benchmark's images to train and to validate on.
         test: The sha256 of its test images.
@@ -114,7 +114,8 @@ def open_synthetic(
         raise UserError(
             "is no finished build: it has no manifest.json",
             where=location,
-            fix="give the folder of a finished `synrs-data build`, or hf://datasets/USER/NAME of a published one",
+            fix="give the folder of a finished `synrs-data build`, or of a published one hf://datasets/USER/NAME, with "
+            "/CONFIG behind it if it has configs",
         )
     manifest = read_manifest(folder)
     generator = manifest.get("generator", {})
@@ -154,8 +155,10 @@ def open_synthetic(
 def _place(location: str) -> tuple[BuildFolder, str, str]:
     address = parse_address(location)
     if address is not None:
-        root = fetch_dataset(address, ["data/*.tar", "metadata/*.parquet", "recipe.yaml"])
-        return BuildFolder(root / address.path), address.name, root.name
+        root, build = fetch_build(
+            address, ["data/*.tar", "metadata/*.parquet", "recipe.yaml", "manifest.json"]
+        )
+        return BuildFolder(root / build), address.name, root.name
     path = Path(location).expanduser()
     return BuildFolder(path), path.resolve().name, "local"
 

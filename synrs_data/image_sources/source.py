@@ -15,7 +15,7 @@ from synrs_data import files
 from synrs_data.errors import UserError
 from synrs_data.image_sources.builds import BuildFiles, build_around, is_build
 from synrs_data.image_sources.containers import parquet_column, parquet_height, read_parquet, tar_images
-from synrs_data.image_sources.hub import fetch_dataset, parse_address
+from synrs_data.image_sources.hub import fetch_images, parse_address
 from synrs_data.image_sources.listing import IMAGE_ENDINGS, files_below, read_part
 
 HR_FIELD = "hr.png"
@@ -82,7 +82,7 @@ class ImageSource:
     - a finished build of synrs-data, or its `data` or one of its shards: the packed shards of its manifest, never
       its candidates;
     - a parquet shard, or a folder of them, with a column of `{bytes, path}`, as `datasets` writes images;
-    - any of these in a dataset of the Hub.
+    - any of these in a dataset of the Hub; one that holds a single published build is that build.
 
     A folder of several kinds is refused. Files whose name, or folder below the source, begins with a dot are none.
 
@@ -148,8 +148,8 @@ class ImageSource:
         address = parse_address(self._location)
         if address is not None:
             patterns = [f"*{case}" for end in sorted(_ENDINGS) for case in (end, end.upper())]
-            root = fetch_dataset(address, patterns)
-            start = self._check(root / address.path)
+            root, path = fetch_images(address, patterns)
+            start = self._check(root / path)
             return _Place(root, start, address.name, root.name)
         try:
             start = Path(self._location).expanduser()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +15,7 @@ from synrs_data.build.run import build
 from synrs_data.hub.public import public_documents
 from synrs_data.hub.rebuild import Rebuilt
 from synrs_data.image_sources import ImageSource
+from synrs_data.image_sources.hub import fetch_build, parse_address
 from synrs_data.shards.folder import BuildFolder
 from synrs_data.shards.manifest import read_manifest
 from tests.build.painted import painted
@@ -114,3 +117,24 @@ def rebuild(address: str, shard: int, split: str | None = None, overrides: Seque
     if _PLUGIN not in sys.path:
         sys.path.insert(0, _PLUGIN)
     return rebuild(open_origin(address), shard, split=split, overrides=overrides, device="cpu", workers=1)
+
+
+def source_on_a_full_disk(address: str, largest: int) -> dict[str, Any]:
+    """Read images of the Hub while no file can be longer than `largest` bytes."""
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, hard))
+    try:
+        return source(address)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, before)
+
+
+def build_files(address: str, patterns: list[str]) -> set[str]:
+    """Fetch files of a published build and return their paths in its folder."""
+    parsed = parse_address(address)
+    assert parsed is not None
+    root, build = fetch_build(parsed, patterns)
+    read_manifest(BuildFolder(root / build))
+    return {path.relative_to(root / build).as_posix() for path in (root / build).rglob("*") if path.is_file()}

@@ -66,7 +66,8 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def download(name: str, *, repo_type: str, revision: str | None, allow_patterns: list[str]) -> str:
         assert (name, repo_type) == ("me/x", "dataset")
         snapshot = tmp_path / "snapshots" / COMMIT
-        (tmp_path / "asked.json").write_text(json.dumps({"revision": revision, "patterns": allow_patterns}))
+        with (tmp_path / "asked.jsonl").open("a") as log:
+            log.write(json.dumps({"revision": revision, "patterns": allow_patterns}) + "\n")
         snapshot.mkdir(parents=True, exist_ok=True)
         for path in repository.rglob("*"):
             relative = path.relative_to(repository).as_posix()
@@ -95,9 +96,10 @@ def test_a_dataset_gives_its_images_and_its_commit(repository: Path, tmp_path: P
     ]
     assert source.images[1].read() == encoded(2)
     assert (source.name, source.revision, source.synthetic) == ("me/x", COMMIT, False)
-    assert json.loads((tmp_path / "asked.json").read_text())["revision"] == "v1"
+    asked = [json.loads(line) for line in (tmp_path / "asked.jsonl").read_text().splitlines()]
+    assert [call["revision"] for call in asked] == ["v1", COMMIT]
     fetched = {path.name for path in (tmp_path / "snapshots" / COMMIT).rglob("*") if path.is_file()}
-    assert fetched == {"train-00000-of-00001.parquet"}
+    assert fetched == {"README.md", "train-00000-of-00001.parquet"}
 
 
 def test_a_path_fetches_and_reads_that_part_alone(repository: Path, tmp_path: Path) -> None:
