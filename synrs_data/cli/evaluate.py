@@ -45,7 +45,9 @@ def run(
     ] = _ZERO_SHOT,
     synthetic: Annotated[
         str | None,
-        typer.Option(help="Synthetic images: folder of a finished build, or hf://datasets/USER/NAME[@REV]."),
+        typer.Option(
+            help="Synthetic images: folder of a finished build, or hf://datasets/USER/NAME[@REV][/CONFIG]."
+        ),
     ] = None,
     arms: Annotated[
         str | None,

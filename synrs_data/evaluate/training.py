@@ -30,6 +30,9 @@ from synrs_data.shards.table import write_table
 _WORK = ".work"
 _CONDITIONS = "conditions.json"
 
+_MOST = 4 * 2**30
+"""Bytes of decoded images of one set that are held at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -250,17 +253,34 @@ def _pixels(images: ImageSet, size: int | None) -> NDArray[np.uint8]:
     """Return the pixels of a set, (n, height, width, 3), brought to squares of `size` if they are of others.
 
     Raises:
-        UserError: They differ in size and no size is asked for.
+        UserError: They differ in size, or are too many for memory as they are, and no size is asked for.
     """
-    found: list[NDArray[np.uint8]] = [np.zeros(0, dtype=np.uint8)] * len(images)
-    for row, image in images.read():
-        found[row] = image if size is None or image.shape[:2] == (size, size) else _resized(image, size)
-    if len({image.shape for image in found}) > 1:
+    fix = "give the protocol a size, such as `--protocol from-scratch:size=64`"
+    found: NDArray[np.uint8] | None = None
+    for row, read in images.read():
+        image = read if size is None or read.shape[:2] == (size, size) else _resized(read, size)
+        if found is None:
+            found = _room(len(images), image, fix)
+        if image.shape != found.shape[1:]:
+            raise UserError(
+                f"the images differ in size: '{images.keys[row]}' has {image.shape[1]} x {image.shape[0]} pixels, "
+                f"others {found.shape[2]} x {found.shape[1]}",
+                where=images.images[row].where,
+                fix=fix,
+            )
+        found[row] = image
+    assert found is not None
+    return found
+
+
+def _room(count: int, image: NDArray[np.uint8], fix: str) -> NDArray[np.uint8]:
+    if image.nbytes * count > _MOST:
         raise UserError(
-            "its images differ in size",
-            fix="give the protocol a size, such as `--protocol from-scratch:size=64`",
+            f"{count} images of {image.shape[1]} x {image.shape[0]} pixels fill "
+            f"{image.nbytes * count / 2**30:.1f} GiB of memory",
+            fix=fix,
         )
-    return np.stack(found)
+    return np.empty((count, *image.shape), dtype=np.uint8)
 
 
 def _resized(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

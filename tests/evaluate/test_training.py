@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import json
 import shutil
@@ -9,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub
 import numpy as np
 import polars as pl
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
 from synrs_data import files
 from synrs_data.build.run import build
@@ -425,6 +428,60 @@ def opened(
     location: Path, benchmark: Classification, *, train: tuple[str, ...] = (), test: tuple[str, ...] = ()
 ) -> Any:
     return open_synthetic(str(location), benchmark, train=train, test=test)
+
+
+def test_images_of_other_sizes_need_a_size(
+    tmp_path: Path, blocks: Classification, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scratch(text: str, benchmark: Classification, name: str) -> Result:
+        pixels = Pixels(PixelsOptions(), "cpu")
+        return run(
+            benchmark, tmp_path / name, make_protocol(text, "cpu"), None, "real@2", seeds=1, baseline=pixels
+        )
+
+    with monkeypatch.context() as patch:
+        patch.setattr("synrs_data.evaluate.training._MOST", 1000)
+        with pytest.raises(UserError, match=r"12 images of 16 x 16 pixels fill 0\.0 GiB of memory") as caught:
+            scratch("from-scratch:steps=1,batch=2", blocks, "r")
+    assert "from-scratch:size=64" in caught.value.fix
+    for path in (tmp_path / "Pictures" / "River").iterdir():
+        with Image.open(path) as image:
+            image.resize((20, 24)).save(path)
+    with pytest.raises(
+        UserError, match=r"the images differ in size: '.*' has [0-9]+ x [0-9]+ pixels, others"
+    ):
+        scratch("from-scratch:steps=1,batch=2", blocks, "r")
+    assert scratch("from-scratch:steps=1,batch=2,size=8", blocks, "s").n == 12
+
+
+def test_a_config_of_the_hub_is_the_build_that_was_published(
+    tmp_path: Path, synthetic: Path, blocks: Classification, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, asked = "0123456789abcdef0123456789abcdef01234567", []
+
+    def snapshot(name: str, *, allow_patterns: list[str], revision: str | None, **options: Any) -> str:
+        asked.append((name, revision))
+        for path in (path for path in synthetic.rglob("*") if path.is_file()):
+            inside = f"scenes/{path.relative_to(synthetic).as_posix()}"
+            if any(fnmatch.fnmatch(inside, pattern) for pattern in allow_patterns):
+                (tmp_path / commit / inside).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, tmp_path / commit / inside)
+        return str(tmp_path / commit)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    (tmp_path / commit).mkdir()
+    found = open_synthetic("hf://datasets/me/x@v1/scenes", blocks, train=(), test=())
+    local = opened(synthetic, blocks)
+    assert asked[0] == ("me/x", "v1")
+    assert (found.record.source, found.record.revision) == ("me/x", commit)
+    assert found.record.manifest_sha256 == local.record.manifest_sha256
+    assert found.images.digests == local.images.digests
+    fetched = {path.relative_to(tmp_path / commit).parts[1] for path in (tmp_path / commit).rglob("*.*")}
+    assert {"data", "metadata"} <= fetched
+    assert "candidates" not in fetched
+    # The only build of a dataset needs no name.
+    alone = open_synthetic("hf://datasets/me/x", blocks, train=(), test=())
+    assert alone.record.manifest_sha256 == local.record.manifest_sha256
 
 
 def test_labels_of_a_build_are_matched_by_name(synthetic: Path, blocks: Classification) -> None:
