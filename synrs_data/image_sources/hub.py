@@ -90,11 +90,8 @@ def fetch_build(address: DatasetAddress, patterns: list[str]) -> tuple[Path, str
         address: The build, or a dataset that holds no other.
         patterns: Patterns of their paths in the build, such as "data/*.tar"; its manifest always comes too.
     """
-    wanted = [*patterns, "manifest.json"]
-    if address.path:
-        return _download(address, address.revision, _below(address.path, wanted)), address.path
     root, _, path = _find(address)
-    return _download(address, root.name, _below(path, wanted)), path
+    return _download(address, root.name, _below(path, [*patterns, "manifest.json"])), path
 
 
 def _below(path: str, patterns: list[str]) -> list[str]:
