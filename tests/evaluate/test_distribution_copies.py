@@ -76,11 +76,11 @@ def test_new_images_are_as_near_as_held_out_ones_and_copies_are_nearer() -> None
 
 def test_authentic_is_farther_than_the_training_image_from_its_own_nearest_one() -> None:
     training = np.array([[0.0, 0.0], [1.0, 0.0], [5.0, 0.0], [5.0, 0.0]])
-    images = np.array([[0.0, 0.4], [0.0, 3.0], [0.0, 0.0], [5.0, 0.0], [5.0, 0.5]])
+    images = np.array([[0.0, 0.4], [0.0, 3.0], [0.0, 0.0], [5.0, 0.0], [5.0, 0.5], [0.0, -1.0]])
     found = training_neighbours(images, training, own_distances(training))
     assert found.rows[:3].tolist() == [0, 0, 0]
-    assert found.ratios.tolist() == [0.4, 3.0, 0.0, 0.0, np.inf]
-    assert found.authentic.tolist() == [False, True, False, False, True]
+    assert found.ratios.tolist() == [0.4, 3.0, 0.0, 0.0, np.inf, 1.0]
+    assert found.authentic.tolist() == [False, True, False, False, True, False]
 
 
 def test_copies_of_test_images_are_found_by_pixels_and_by_hash_and_new_ones_are_not() -> None:
