@@ -183,3 +183,9 @@ def test_published_features_give_the_published_accuracy(tmp_path: Path, model: s
     np.testing.assert_allclose(
         baseline.score(benchmark, None, FeatureCache()).values[::50], expected, atol=1e-6
     )
+
+
+def test_a_benchmark_of_features_takes_no_images(tmp_path: Path, benchmark: Classification) -> None:
+    baseline = make_baseline(f"features:file={write_features(tmp_path / 'm.safetensors')}", "cpu")
+    with pytest.raises(UserError, match="'tiny' has no images, only features"):
+        evaluate(benchmark, baseline, tmp_path / "r", data=str(tmp_path), device="cpu")
