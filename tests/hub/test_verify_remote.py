@@ -341,3 +341,23 @@ def test_mistakes_exit_with_2_and_no_traceback(
     assert (done.returncode, done.stdout) == (2, "")
     assert what in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_what_publish_put_there_is_as_promised(
+    hub: Hub, hub_client: Client, scenes: Path, pairs: Path, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "synrs_data", "publish", str(scenes), str(pairs), "alice/scenes"],
+        env=hub.env(tmp_path, token=hub.add_token("alice")) | {"PYTHONPATH": str(ROOT / "tests/plugin")},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    faults, files, samples = hub_client(reading.verify, ADDRESS)
+    assert faults == []
+    assert files == listed(scenes) + listed(pairs)
+    assert samples == packed(scenes) + packed(pairs)
+    assert hub_client(reading.rebuild, f"{ADDRESS}/lr-hr", 0).same
