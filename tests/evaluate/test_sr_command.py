@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -96,17 +97,32 @@ def test_each_failure_is_one_message(tmp_path: Path, program: str, message: str)
         list(command(tmp_path, program).enlarge(IMAGES, 2))
 
 
-def test_a_program_that_does_not_end_is_stopped_with_its_children(tmp_path: Path) -> None:
+def test_a_program_that_does_not_end_is_stopped_with_its_children(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tmp_path / "pid"
     program = (
-        "import subprocess, sys, time\n"
-        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(100)'])\n"
-        f"open({str(tmp_path / 'pid')!r}, 'w').write(str(child.pid))\n"
-        "time.sleep(100)\n"
+        "import os, subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(200)'])\n"
+        f"open({str(told)!r} + '.new', 'w').write(str(child.pid))\n"
+        f"os.rename({str(told)!r} + '.new', {str(told)!r})\n"
+        "time.sleep(200)\n"
     )
+    original = subprocess.Popen.wait
+
+    def wait(process: Any, timeout: float | None = None) -> int:
+        if timeout is None:
+            return original(process)
+        # The time is over once the child runs, however slow this machine is.
+        while not told.exists():
+            time.sleep(0.05)
+        raise subprocess.TimeoutExpired(process.args, timeout)
+
+    monkeypatch.setattr(subprocess.Popen, "wait", wait)
     with pytest.raises(UserError, match=r"did not end in 5 seconds and was stopped"):
         list(command(tmp_path, program, timeout=5).enlarge(IMAGES, 2))
-    child = int((tmp_path / "pid").read_text())
-    for _ in range(100):
+    child = int(told.read_text())
+    for _ in range(200):
         if not _runs(child):
             return
         time.sleep(0.05)
