@@ -7,6 +7,8 @@ import io
 import json
 import os
 import tarfile
+import tracemalloc
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from PIL import Image as PillowImage
 from synrs_data.errors import VerificationError
 from synrs_data.sample import sample_key
 from synrs_data.shards import Span, TarWriter, members, read_sample, sample_bytes
-from synrs_data.shards.tar import parse_sample, read_span
+from synrs_data.shards.tar import ForwardReader, parse_sample, read_span, stream_members
 
 Sample = dict[str, bytes]
 
@@ -279,3 +281,38 @@ def test_a_span_that_holds_no_whole_sample_is_told(shard: Path) -> None:
         read_sample(shard, Span(256, 1024))
     with pytest.raises(VerificationError):
         read_sample(shard, Span(shard.stat().st_size + 512, 1024))
+
+
+class Endless:
+    """A tar of many large samples that is made while it is read."""
+
+    def __init__(self, samples: int, size: int) -> None:
+        self._parts = self._make(samples, size)
+        self._rest = b""
+        self.total = 0
+
+    def _make(self, samples: int, size: int) -> Iterator[bytes]:
+        for number in range(samples):
+            yield sample_bytes(sample_key(number), {"jpg": bytes([number % 251]) * size, "json": b"{}"})
+        # The end of an archive of this length.
+        yield b"\0" * (1024 + -(self.total + 1024) % tarfile.RECORDSIZE)
+
+    def read(self, size: int, /) -> bytes:
+        while not self._rest and (part := next(self._parts, b"")):
+            self._rest = part
+            self.total += len(part)
+        found, self._rest = self._rest[:size], self._rest[size:]
+        return found
+
+
+def test_a_stream_is_read_with_one_sample_in_memory() -> None:
+    source = ForwardReader(Endless(64, 2**20))
+    tracemalloc.start()
+    try:
+        found = [len(fields["jpg"]) for _, fields in stream_members(source, where="a stream")]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found == [2**20] * 64
+    assert source.size > 64 * 2**20
+    assert peak < 10 * 2**20
