@@ -165,37 +165,44 @@ def draw(arm: Arm, seed: int, real: Pool, synthetic: Pool | None) -> Draw:
     Raises:
         UserError: A class has too few images.
     """
-    none = np.zeros(0, dtype=np.int64)
     if arm.kind == "synthetic":
-        assert synthetic is not None
-        parts = [_split(rows, arm.shots, 0, None, name, "synthetic", arm)
-                 for rows, name in zip(synthetic.ranked(seed), synthetic.names, strict=True)]  # fmt: skip
-        return Draw(none, none, _rows(part[0] for part in parts), none, _rows(part[1] for part in parts))
-    kept, added = [], []
-    apart = real.ranked(seed, validation=True) if real.apart < len(real.images) else None
-    validation = []
-    for number, (rows, name) in enumerate(zip(real.ranked(seed), real.names, strict=True)):
-        further = _added(arm, arm.shots) if arm.kind == "more-real" and arm.shots else 0
-        taken, held = _split(rows, arm.shots, further, apart[number] if apart else None, name, "real", arm)
-        own = taken[: arm.shots] if arm.shots else taken
-        kept.append(own)
-        validation.append(held)
-        added.append(taken[len(own) :] if arm.kind == "more-real" else _repeat(own, _added(arm, len(own))))
+        return _synthetic_alone(arm, seed, synthetic)
     if arm.kind == "more-real" and arm.shots is None:
         raise UserError(
-            f"the arm '{arm.name}' has no further real images: it takes all", fix="give it shots, as in "
-            "more-real@16x2"
-        )  # fmt: skip
-    mixed = none
-    if arm.kind == "mixed":
-        assert synthetic is not None
-        mixed = _rows(
-            _head(rows, _added(arm, len(own)), name, arm)
-            for rows, own, name in zip(synthetic.ranked(seed), kept, synthetic.names, strict=True)
+            f"the arm '{arm.name}' has no further real images: it takes all",
+            fix="give it shots, as in more-real@16x2",
         )
-    further_real = added if arm.kind == "more-real" else []
-    copied = _rows(added) if arm.kind in COPIES else none
-    return Draw(_rows([*kept, *further_real]), copied, mixed, _rows(validation), none)
+    further = _added(arm, arm.shots) if arm.kind == "more-real" and arm.shots else 0
+    apart = real.ranked(seed, validation=True) if real.apart < len(real.images) else None
+    kept, more, held = [], [], []
+    for number, (rows, name) in enumerate(zip(real.ranked(seed), real.names, strict=True)):
+        own = None if apart is None else apart[number]
+        taken, validation = _split(rows, arm.shots, further, own, name, "real", arm)
+        kept.append(taken[: len(taken) - further])
+        more.append(taken[len(taken) - further :])
+        held.append(validation)
+    copied = [_repeat(own, _added(arm, len(own))) for own in kept] if arm.kind in COPIES else []
+    added = _mixed(arm, seed, kept, synthetic) if arm.kind == "mixed" else []
+    return Draw(_rows([*kept, *more]), _rows(copied), _rows(added), _rows(held), _rows([]))
+
+
+def _synthetic_alone(arm: Arm, seed: int, synthetic: Pool | None) -> Draw:
+    assert synthetic is not None
+    taken, held = [], []
+    for rows, name in zip(synthetic.ranked(seed), synthetic.names, strict=True):
+        own, validation = _split(rows, arm.shots, 0, None, name, "synthetic", arm)
+        taken.append(own)
+        held.append(validation)
+    return Draw(_rows([]), _rows([]), _rows(taken), _rows([]), _rows(held))
+
+
+def _mixed(arm: Arm, seed: int, kept: list[list[int]], synthetic: Pool | None) -> list[list[int]]:
+    """Return the synthetic rows of each class that join its real ones."""
+    assert synthetic is not None
+    return [
+        _head(rows, _added(arm, len(own)), name, arm)
+        for rows, own, name in zip(synthetic.ranked(seed), kept, synthetic.names, strict=True)
+    ]
 
 
 def _split(
