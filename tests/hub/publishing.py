@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import shutil
 import sys
 import tarfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -22,6 +24,9 @@ from synrs_data.shards.folder import BuildFolder
 from synrs_data.shards.manifest import manifest_text, read_manifest
 from tests.build.painted import painted
 from tests.hub.server import Hub
+
+if TYPE_CHECKING:
+    from tests.hub.loading import Rows
 
 # The client process has not run tests/conftest.py; it looks at the builds' methods to know their licences.
 sys.path.insert(0, str(Path(__file__).parents[1] / "plugin"))
@@ -90,17 +95,6 @@ def send(roots: list[Path], token: str | None, repo: str = REPO, **options: Any)
     }
 
 
-def load(repo: str, config: str, split: str, cache: Path, *, streaming: bool) -> dict[str, dict[str, str]]:
-    """Load a split with nothing but `datasets`; return the sha256 of each image's bytes and each value as JSON."""
-    import datasets
-
-    loaded = datasets.load_dataset(repo, config, split=split, streaming=streaming, cache_dir=str(cache))
-    for name, kind in loaded.features.items():
-        if isinstance(kind, datasets.Image):
-            loaded = loaded.cast_column(name, datasets.Image(decode=False))
-    return {row["__key__"].rsplit("/")[-1]: _digests(row) for row in loaded}
-
-
 def titles(hub: Hub, revision: str = "main") -> list[str]:
     """Return the titles of the commits, newest first."""
     return [commit.title for commit in hub.repo(PATH).history(revision)]
@@ -123,20 +117,14 @@ def card_configs(hub: Hub, revision: str = "main") -> list[str]:
     return [config["config_name"] for config in front["configs"]]
 
 
-def built_rows(root: Path, split: str) -> dict[str, dict[str, str]]:
-    """Return the same of what was built, read from the tars."""
-    rows = {}
-    for tar in sorted((root / "data").glob(f"{split}-*.tar")):
-        for key, fields in members(tar):
-            rows[key] = {
-                name: json.dumps(json.loads(content), sort_keys=True)
-                if name == "json"
-                else content.decode()
-                if name in ("txt", "cls")
-                else hashlib.sha256(content).hexdigest()
-                for name, content in fields.items()
-            }
-    return rows
+def built_rows(root: Path, split: str) -> Rows:
+    """Return what `tests.hub.loading.load` must return of a split, read from the tars that were built."""
+    readers: dict[str, Callable[[bytes], Any]] = {"json": json.loads, "txt": bytes.decode, "cls": int}
+    return {
+        key: {name: readers.get(name, _sha256)(content) for name, content in fields.items()}
+        for tar in sorted((root / "data").glob(f"{split}-*.tar"))
+        for key, fields in members(tar)
+    }
 
 
 def published_hashes(root: Path, config: str) -> dict[str, str]:
@@ -145,18 +133,44 @@ def published_hashes(root: Path, config: str) -> dict[str, str]:
     return {f"{config}/{name}": hashlib.sha256((root / name).read_bytes()).hexdigest() for name in names}
 
 
-def repack(root: Path, target: Path, name: str = "data/train-00000.tar") -> Path:
+def repack(root: Path, target: Path) -> Path:
     """Return a copy of a build in which one shard has other bytes of the same meaning, and the manifest says so."""
+    name = "data/train-00000.tar"
+    return _with_tar(Path(shutil.copytree(root, target)), name, lambda position, content: content, mtime=1)
+
+
+def with_scores(root: Path, target: Path, first: object, later: float, *, count: int = 6) -> Path:
+    """Return a copy in which the first samples of each shard have one value as a score, and all others another.
+
+    No build of ours makes such records: they stand for what readers take a column for.
+    """
     copy = Path(shutil.copytree(root, target))
-    path = copy / name
-    with tarfile.open(path) as old:
-        entries = [(entry, old.extractfile(entry)) for entry in old.getmembers()]
-        with tarfile.open(path.with_suffix(".new"), "w", format=tarfile.USTAR_FORMAT) as new:
-            for entry, content in entries:
-                entry.mtime = 1
-                new.addfile(entry, content)
-    path.with_suffix(".new").replace(path)
-    write_manifest(copy, {name: path.read_bytes()})
+
+    def edit(position: int, content: bytes) -> bytes:
+        record = json.loads(content)
+        record["scores"]["ruler_mean"] = first if position < count else later
+        return json.dumps(record).encode()
+
+    for tar in sorted((copy / "data").glob("*.tar")):
+        _with_tar(copy, f"data/{tar.name}", edit, mtime=0)
+    return copy
+
+
+def _with_tar(copy: Path, name: str, edit: Callable[[int, bytes], bytes], *, mtime: int) -> Path:
+    """Write a tar anew, its JSON edited by position of the sample, and list it in the manifest."""
+    path, out = copy / name, io.BytesIO()
+    with tarfile.open(path) as old, tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as new:
+        position = 0
+        for entry in old.getmembers():
+            file = old.extractfile(entry)
+            assert file is not None
+            content = file.read()
+            if entry.name.endswith(".json"):
+                content = edit(position, content)
+                position += 1
+            entry.size, entry.mtime = len(content), mtime
+            new.addfile(entry, io.BytesIO(content))
+    write_manifest(copy, {name: out.getvalue()})
     return copy
 
 
@@ -171,13 +185,5 @@ def write_manifest(root: Path, contents: dict[str, bytes]) -> None:
     folder.manifest.write_text(manifest_text(manifest))
 
 
-def _digests(row: dict[str, Any]) -> dict[str, str]:
-    found = {}
-    for name, value in row.items():
-        if name in ("__key__", "__url__"):
-            continue
-        if isinstance(value, dict) and value.keys() == {"bytes", "path"}:
-            found[name] = hashlib.sha256(value["bytes"]).hexdigest()
-        else:
-            found[name] = json.dumps(value, sort_keys=True) if name == "json" else str(value)
-    return found
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

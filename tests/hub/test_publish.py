@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import yaml
 from synrs_data.hub.local import open_build
 from synrs_data.shards.folder import BuildFolder
 from synrs_data.shards.manifest import manifest_text, read_manifest
-from tests.hub import publishing
+from tests.hub import loading, publishing
 from tests.hub.client import Client, ClientError
 from tests.hub.publishing import (
     PATH,
@@ -26,6 +27,7 @@ from tests.hub.publishing import (
     repack,
     send,
     titles,
+    with_scores,
     write_manifest,
 )
 from tests.hub.server import Hub
@@ -41,12 +43,21 @@ def token(hub: Hub) -> str:
     return hub.add_token("alice")
 
 
+@pytest.fixture(scope="module")
+def stranger(hub_server: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """Return a process that has `datasets` and nothing of ours."""
+    home = tmp_path_factory.mktemp("stranger")
+    client = Client(hub_server.env(home), home / "stderr.txt")
+    yield client
+    client.close()
+
+
 def puts(hub: Hub) -> int:
     return len(hub.requests("PUT", "/lfs/upload/*"))
 
 
 def test_two_builds_are_loaded_as_they_were_built(
-    hub: Hub, hub_client: Client, token: str, builds: Builds, tmp_path: Path
+    hub: Hub, hub_client: Client, stranger: Client, token: str, builds: Builds, tmp_path: Path
 ) -> None:
     done = hub_client(send, [builds.scenes, builds.pairs], token)
     assert titles(hub) == ["Publish scenes (scene-caption), pairs (lr-hr)", "initial commit"]
@@ -63,10 +74,27 @@ def test_two_builds_are_loaded_as_they_were_built(
             expected = built_rows(root, split)
             assert expected
             for streaming in (False, True):
-                place = tmp_path / f"{streaming}"
-                assert (
-                    hub_client(publishing.load, REPO, config, split, place, streaming=streaming) == expected
-                )
+                assert stranger(loading.load, REPO, config, split, tmp_path, streaming=streaming) == expected
+
+
+@pytest.mark.parametrize(("first", "later"), [(None, 0.25), (100, 1.5)], ids=["null", "integer"])
+def test_values_that_readers_take_for_another_type_arrive(
+    hub: Hub,
+    hub_client: Client,
+    stranger: Client,
+    token: str,
+    builds: Builds,
+    tmp_path: Path,
+    first: object,
+    later: float,
+) -> None:
+    root = with_scores(builds.scenes, tmp_path / "build", first, later)
+    hub_client(send, [root], token)
+    expected = built_rows(root, "train")
+    assert {row["json"]["scores"]["ruler_mean"] for row in expected.values()} == {first, later}
+    for streaming in (False, True):
+        found = stranger(loading.load, REPO, "scene-caption", "train", tmp_path, streaming=streaming)
+        assert found == expected
 
 
 def test_a_second_publish_makes_no_commit_and_sends_nothing(
