@@ -197,6 +197,9 @@ def test_a_shift_is_farther_than_the_floor_and_more_images_are_matched_to_the_fe
     report = Report.model_validate_json((tmp_path / "out" / "distance.json").read_bytes())
     assert {each.n for each in report.measures} == {60}
     values = {(each.name.partition("@")[0], each.pair): each for each in report.measures}
+    subsets = values["kernel-distance-subsets", "synthetic-real"]
+    assert subsets.settings["size"] == 60
+    assert "deviation" not in subsets.settings
     for name in ("frechet-distance", "kernel-distance", "cmmd"):
         ours, floor = values[name, "synthetic-real"], values[name, "test-real"]
         assert ours.standard_error is not None

@@ -177,6 +177,8 @@ def _measures(pair: Pair, extractor: str, ours: Features, real: Features, seed: 
     subsets = kernel_distance(ours, real, seed=seed)
     gaussian = cmmd_spread(ours, real, seed=seed)
     smaller = (f"subsets of {subsets.size} images, not {SUBSET_SIZE}",) if subsets.size < SUBSET_SIZE else ()
+    # Subsets that are the whole samples do not differ.
+    spread = {"deviation": subsets.deviation} if subsets.size < n else {}
     found = [
         measure(
             "frechet-distance",
@@ -199,7 +201,7 @@ def _measures(pair: Pair, extractor: str, ours: Features, real: Features, seed: 
                 "estimate": "unbiased",
                 "subsets": subsets.subsets,
                 "size": subsets.size,
-                "deviation": subsets.deviation,
+                **spread,
             },
             cautions=smaller,
         ),
