@@ -237,15 +237,29 @@ def under(config: str, name: str) -> str:
     return f"{config}/{name}" if config else name
 
 
+def named_config(dataset: RemoteDataset) -> str:
+    """Return the config that the path of the address names.
+
+    Raises:
+        UserError: There is nothing there.
+    """
+    wanted = dataset.address.path
+    if not any(path.startswith(f"{wanted}/") for path in dataset.files):
+        names = ", ".join(dataset.folders()) or "none"
+        raise UserError(
+            f"there is no config '{wanted}'", where=dataset.where, fix=f"there is: {names}; name one of them"
+        )
+    return wanted
+
+
 def choose_config(dataset: RemoteDataset) -> str:
     """Return the one config that is meant: the path of the address, or the only one that there is.
 
     Raises:
-        UserError: There are several.
-        VerificationError: There is none.
+        UserError: There are several, or not the one that is named.
     """
     if dataset.address.path:
-        return dataset.address.path
+        return named_config(dataset)
     found = dataset.folders()
     if len(found) > 1:
         raise UserError(

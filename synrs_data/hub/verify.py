@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from synrs_data.errors import UserError, VerificationError
-from synrs_data.hub.dataset import RemoteDataset, read_build, under
+from synrs_data.errors import VerificationError
+from synrs_data.hub.dataset import RemoteDataset, named_config, read_build, under
 from synrs_data.shards.manifest import (
     MANIFEST,
     REJECTS,
@@ -49,15 +49,7 @@ class PublishedCheck:
     def __init__(self, dataset: RemoteDataset) -> None:
         self._dataset = dataset
         self.files = self.samples = 0
-        wanted, there = dataset.address.path, dataset.folders()
-        if wanted and not any(path.startswith(f"{wanted}/") for path in dataset.files):
-            names = ", ".join(there) or "none"
-            raise UserError(
-                f"there is no config '{wanted}'",
-                where=dataset.where,
-                fix=f"there is: {names}; name one of them",
-            )
-        self.configs = [wanted] if wanted else there
+        self.configs = [named_config(dataset)] if dataset.address.path else dataset.folders()
         if not self.configs:
             read_build(dataset, "")
 

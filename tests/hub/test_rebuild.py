@@ -166,6 +166,8 @@ def test_the_only_config_needs_no_name_and_several_are_named(
     put(hub, {"scene-caption": scenes, "other": scenes})
     with pytest.raises(ClientError, match="holds 2 builds: other, scene-caption"):
         hub_client(reading.rebuild, ADDRESS, 0)
+    with pytest.raises(ClientError, match="there is no config 'sr'"):
+        hub_client(reading.rebuild, f"{ADDRESS}/sr", 0)
 
 
 def test_a_missing_or_changed_file_is_one_message(
