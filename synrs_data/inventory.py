@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, cast
 
+from pydantic import BaseModel
+
 from synrs_data import resources
+from synrs_data.evaluate.protocols.base import describe_protocols
 from synrs_data.recipe import Recipe
 from synrs_data.registry import Kind, lookup, targets
 from synrs_data.vocabulary import load_label_set, load_template_set, read_yaml
@@ -51,6 +54,10 @@ def describe(kind: str) -> Iterator[str]:
         for name, path in resources.embedded_models().items():
             size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
             yield f"{name}: embedded, {size / 2**20:.1f} MiB"
+    elif kind == "protocols":
+        for name, options in describe_protocols():
+            yield f"{name}: trains the classifiers of `synrs-data eval run --protocol {name}`"
+            yield from _options(options)
     else:
         yield from _methods(cast("Kind", kind))
 
@@ -60,9 +67,13 @@ def _methods(kind: Kind) -> Iterator[str]:
         cls = lookup(kind, name)
         summary = (sys.modules[cls.__module__].__doc__ or cls.__doc__ or "").strip().splitlines()[0]
         yield f"{name}: {summary.split(': ', 1)[-1]}"
-        for option, field in cls.Options.model_fields.items():
-            default = "required" if field.is_required() else f"{field.default!r}"
-            yield f"    {option} ({default}): {field.description or ''}"
+        yield from _options(cls.Options)
+
+
+def _options(model: type[BaseModel]) -> Iterator[str]:
+    for option, field in model.model_fields.items():
+        default = "required" if field.is_required() else f"{field.default!r}"
+        yield f"    {option} ({default}): {field.description or ''}"
 
 
 _KEYS = {

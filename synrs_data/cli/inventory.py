@@ -16,6 +16,7 @@ _KINDS = (
     "templates",
     "models",
     "baselines",
+    "protocols",
     "benchmarks",
 )
 

@@ -157,6 +157,9 @@ def test_benchmarks_and_baselines_are_listed() -> None:
     assert "eurosat-mini: EuroSAT" in shown
     assert "whurs19-features: WHU-RS19" in shown
     assert "eurosat-tiny-clip: " in in_process("list", "baselines").stdout
+    protocols = in_process("list", "protocols").stdout
+    assert "from-scratch: trains the classifiers" in protocols
+    assert "steps (300): Optimisation steps" in protocols
 
 
 @pytest.mark.skipif(not FEATURES.is_dir(), reason="the shared features are not here")
