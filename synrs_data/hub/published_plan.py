@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from synrs_data.build.plan import CAPTION_FILE, BuildPlan, digests_of
 from synrs_data.build.state import read_plan, read_recipe, read_state
 from synrs_data.errors import RecipeError, UserError
+from synrs_data.files import exists
 from synrs_data.fingerprint import changed_keys
 from synrs_data.hub.origin import Origin
 from synrs_data.recipe import Recipe, path_options
 from synrs_data.recipe_file import complete, override
 from synrs_data.registry import Kind, lookup
 from synrs_data.shards.folder import BuildFolder
+from synrs_data.vocabulary import NOT_YAML, parse_yaml
 
 _EVALUATION = "generator.evaluation"
 
@@ -39,10 +43,10 @@ def published_plan(origin: Origin, published: BuildFolder, overrides: Sequence[s
     _refuse_selection(overrides, where)
     values = read_recipe(published)
     for text in overrides:
-        override(values, text)
+        override(values, _from_here(text))
     if not any(text.startswith(f"{_EVALUATION}=") for text in overrides):
         _leave_out_evaluation(values)
-    recipe = _complete(values, where)
+    recipe = _complete(values, published.root / "nothing", where)
     state = read_state(published)
     plan = read_plan(published, recipe)
     if plan.fingerprint != state["fingerprint"]:
@@ -79,9 +83,20 @@ def _leave_out_evaluation(values: dict[str, Any]) -> None:
         generator["evaluation"] = None
 
 
-def _complete(values: dict[str, Any], where: str) -> Recipe:
+def _from_here(text: str) -> str:
+    """Return an override whose path, if it names one, starts from the working folder."""
+    key, _, value = text.partition("=")
+    if value and exists(Path(value)):
+        with suppress(*NOT_YAML):
+            if isinstance(parse_yaml(value), str):
+                return f"{key}={json.dumps(str(Path(value).absolute()))}"
+    return text
+
+
+def _complete(values: dict[str, Any], nothing: Path, where: str) -> Recipe:
+    """Complete a published recipe; `nothing` is no folder, so that a name stays that of an embedded model."""
     try:
-        return complete(values, folder=Path.cwd(), where=where)
+        return complete(values, folder=nothing, where=where)
     except RecipeError as error:
         labels = str(values.get("labels"))
         if labels and labels in f"{error.where} {error.what}":

@@ -239,6 +239,22 @@ def test_sources_of_another_machine_are_said_by_set_and_their_contents_decide(
         hub_client(reading.rebuild, ADDRESS, 1, None, settings)
 
 
+def test_a_path_in_a_setting_starts_from_the_working_folder(
+    real: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "copy"
+    for name, content in reading.published(real, "copy").items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    monkeypatch.chdir(tmp_path / "maker")
+    settings = ["labels=labels.yaml", "generator.images=../maker/images"]
+    assert again(copy, overrides=settings).same
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"there is no such file or folder") as caught:
+        again(copy, overrides=["labels=maker/labels.yaml", "generator.images=images"])
+    assert "--set generator.images=PATH" in caught.value.fix
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [
