@@ -9,7 +9,7 @@ import sys
 import typer
 
 from synrs_data import __version__
-from synrs_data.cli import build, distance, evaluate, evidence, inventory, models, publish
+from synrs_data.cli import build, compare, distance, evaluate, evidence, inventory, models, publish
 
 _STOPPED = {128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
@@ -34,6 +34,7 @@ app.command("doctor")(inventory.doctor)
 app.add_typer(models.app, name="models")
 app.add_typer(evaluate.app, name="eval")
 evaluate.app.command("distance")(distance.distance)
+evaluate.app.command("compare")(compare.compare)
 
 
 def _version(wanted: bool) -> None:
