@@ -1,0 +1,1 @@
+"""Submissions that prove their scores, and the board that ranks them."""
