@@ -10,9 +10,11 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -43,6 +45,18 @@ _TOLERANCE = 1e-9
 
 _SHOWN = 3
 
+About = Literal["record", "table", "digest", "items", "labels", "values", "numbers"]
+"""What a fault is in: the result's own record; the file of predictions, its sha256, or of its rows the items, their
+labels and the predicted values; or the numbers that should follow from them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that is not as predictions and benchmark say: a sentence, and what it is about."""
+
+    about: About
+    text: str
+
 
 def differences(path: Path, benchmark: Classification, data: str | None = None) -> Iterator[str]:
     """Yield what of a result is not as its predictions and the benchmark say, a sentence each.
@@ -56,23 +70,35 @@ def differences(path: Path, benchmark: Classification, data: str | None = None) 
         UserError: There is no result, or the benchmark's data are missing.
         VerificationError: `result.json` cannot be read.
     """
+    yield from (fault.text for fault in find_faults(path, benchmark, data))
+
+
+def find_faults(path: Path, benchmark: Classification, data: str | None = None) -> Iterator[Fault]:
+    """Yield the same with what each is about; see `differences`."""
     result = read_result(path)
     items, content = None, pinned_content(benchmark)
     if not isinstance(benchmark.dataset, SavedFeatures):
         items, content = items_of_test(benchmark, data)
-    yield from _record(result, benchmark, content)
+    yield from _about("record", _record(result, benchmark, content))
     try:
         table = _predictions(result_folder(path), result)
     except VerificationError as error:
-        yield str(error)
+        yield Fault("table", str(error))
         return
     found = hashlib.sha256((result_folder(path) / result.predictions.file).read_bytes()).hexdigest()
     if found != result.predictions.sha256:
-        yield f"{result.predictions.file} has the sha256 {found}, the result says {result.predictions.sha256}"
-    faults = [*_blocks(table, result), *_rows(table, benchmark, items)]
+        yield Fault(
+            "digest",
+            f"{result.predictions.file} has the sha256 {found}, the result says {result.predictions.sha256}",
+        )
+    faults = [*_about("items", _blocks(table, result)), *_rows(table, benchmark, items)]
     yield from faults
     if not faults:
-        yield from _numbers(table, result, benchmark)
+        yield from _about("numbers", _numbers(table, result, benchmark))
+
+
+def _about(about: About, texts: Iterable[str]) -> Iterator[Fault]:
+    yield from (Fault(about, text) for text in texts)
 
 
 def _record(result: Result, benchmark: Classification, content: str | None) -> Iterator[str]:
@@ -159,18 +185,22 @@ def _blocks(table: pl.DataFrame, result: Result) -> Iterator[str]:
         yield "the predictions are not in the order of the result's arms and seeds"
 
 
-def _rows(table: pl.DataFrame, benchmark: Classification, items: Items | None) -> Iterator[str]:
+def _rows(table: pl.DataFrame, benchmark: Classification, items: Items | None) -> Iterator[Fault]:
     """Yield which rows are not the benchmark's items, or contradict themselves; of many blocks each fault once."""
-    seen = dict[str, None]()
+    seen = dict[Fault, None]()
     for block in table.partition_by("arm", "seed", maintain_order=True):
         seen |= dict.fromkeys(_block(block, benchmark, items))
     yield from seen
 
 
-def _block(table: pl.DataFrame, benchmark: Classification, items: Items | None) -> Iterator[str]:
-    keys, classes = table["key"].to_list(), len(benchmark.classes)
-    labels, predicted = table["label"].to_numpy(), table["predicted"].to_numpy()
+def _block(table: pl.DataFrame, benchmark: Classification, items: Items | None) -> Iterator[Fault]:
+    keys, labels = table["key"].to_list(), table["label"].to_numpy()
     yield from _labels(keys, labels, benchmark, items)
+    yield from _about("values", _values(table, keys, len(benchmark.classes)))
+
+
+def _values(table: pl.DataFrame, keys: list[str], classes: int) -> Iterator[str]:
+    labels, predicted = table["label"].to_numpy(), table["predicted"].to_numpy()
     for name, values in (("label", labels), ("predicted", predicted)):
         outside = ~np.isin(values, np.arange(classes))
         yield from _some(f"{name} is no index of the {classes} classes", _at(keys, outside))
@@ -188,21 +218,22 @@ def _block(table: pl.DataFrame, benchmark: Classification, items: Items | None) 
 
 def _labels(
     keys: list[str], labels: NDArray[np.int64], benchmark: Classification, items: Items | None
-) -> Iterator[str]:
+) -> Iterator[Fault]:
     """Yield which items, or labels of items, are not the benchmark's."""
     if items is None:
         dataset = benchmark.dataset
         assert isinstance(dataset, SavedFeatures)
         wanted = row_keys(dataset.count)
-        yield from _keys(keys, wanted)
+        yield from _about("items", _keys(keys, wanted))
         found = labels_digest(benchmark.class_names, labels.tolist())
         if keys == list(wanted) and found != dataset.labels_sha256:
-            yield f"the labels are not the benchmark's: the sha256 is {found}, not {dataset.labels_sha256}"
+            text = f"the labels are not the benchmark's: the sha256 is {found}, not {dataset.labels_sha256}"
+            yield Fault("labels", text)
         return
-    yield from _keys(keys, items.keys)
+    yield from _about("items", _keys(keys, items.keys))
     truth = dict(zip(items.keys, items.labels.tolist(), strict=True))
     wrong = [key for key, label in zip(keys, labels, strict=True) if truth.get(key, label) != label]
-    yield from _some("label is not the benchmark's", wrong)
+    yield from _about("labels", _some("label is not the benchmark's", wrong))
 
 
 def _keys(keys: list[str], wanted: tuple[str, ...]) -> Iterator[str]:
