@@ -1,7 +1,7 @@
 """What the leaderboard shows: ranked rows by benchmark and track, and numbers from papers apart from them.
 
-Every text of a row but `track`, `kind`, `protocol`, `arm` and the hashes is a submitter's own words: show it as text, never as
-markup, and follow no link that is not http or https.
+Every text of a row but `track`, `kind`, `protocol`, `arm` and the hashes is a submitter's own words: show it as text,
+never as markup, and follow no link that is not http or https.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ SubmissionKind = Literal["baseline", "synthetic-dataset", "both"]
 class Row:
     """An arm of a submitted result.
 
-    Rows are ranked among those of their `group`: same track, protocol and number of real images a class, and on the datasets
-    track the same classifier. Scores of different groups answer different questions.
+    Rows are ranked among those of their `group`: same track, protocol and number of real images a class, and on the
+    datasets track the same classifier. Scores of different groups answer different questions.
 
     Attributes:
         submission: Id: the name's slug and the first 12 hexadecimal digits of the content digest.
@@ -32,21 +32,24 @@ class Row:
         authors: As submitted.
         license: Of the model or dataset.
         links: Label and http(s) address.
-        trained_on: Data sets the model, or the generator of the synthetic images, was trained on; None if nobody declared them.
+        trained_on: Data sets the model, and the generator of the synthetic images, was trained on; None if nobody
+            declared them.
         in_domain: Whether the benchmark's data set is among them, None if they are not declared.
         protocol: Registered name of the protocol, "zero-shot" where nothing is trained.
         arm: What was trained on, such as "mixed@16x2"; "zero-shot" where nothing is trained.
         shots: Real images a class, None for all or where nothing is trained.
-        ratio: Synthetic (or other added) images for a real one: 0 for real images alone, None for synthetic ones alone and
-            where nothing is trained.
+        ratio: Synthetic (or other added) images for a real one: 0 for real images alone, None for synthetic ones
+            alone and where nothing is trained.
         value: The benchmark's first metric, mean over seeds.
         low: Lower end of its 95 % interval.
         high: Upper end of it.
         n: Test items.
         seeds: Number of seeds.
         rank: From 1 within the group, by value; rows of equal value share a rank.
-        tied_with_best: Whether the 95 % interval of the paired difference to the group's best row contains 0; true for the best.
-        difference: Value and interval of the difference to the arm of real images alone of the same shots; None without one.
+        tied_with_best: Whether the 95 % interval of the paired difference to the group's best row contains 0; true for
+            the best.
+        difference: Value and interval of the difference to the arm of real images alone of the same shots; None
+            without one.
         per_class: Share of each class that is right, mean over seeds; None for a class without an item.
         recipe: How synthetic images were made, as YAML; empty for none.
         card: The submitter's description, plain text.
