@@ -9,7 +9,7 @@ import pytest
 from synrs_data.errors import UserError
 from synrs_data.evaluate.arms import parse_arm
 from synrs_data.evaluate.super_resolution.arms import DrawnPairs, draw_pairs, train_arm
-from synrs_data.evaluate.super_resolution.pairs import DegradedImages
+from synrs_data.evaluate.super_resolution.degraded_pairs import DegradedImages
 from synrs_data.evaluate.super_resolution.training import TrainingOptions, train
 from tests.evaluate.sr_images import scene, write_images
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from synrs_data.errors import RecipeError, UserError
-from synrs_data.evaluate.super_resolution.pairs import DegradedImages, PackedPairs, PairedFolders
+from synrs_data.evaluate.super_resolution.degraded_pairs import DegradedImages
+from synrs_data.evaluate.super_resolution.pairs import PackedPairs, PairedFolders
 from synrs_data.resampling import shrink
 from tests.evaluate.sr_images import DATA, scene, write_images
 from tests.image_sources.samples import member, write_tar

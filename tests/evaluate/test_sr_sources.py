@@ -13,8 +13,9 @@ from PIL import Image
 
 from synrs_data.errors import UserError
 from synrs_data.evaluate.benchmark import SuperResolution, load_benchmark
+from synrs_data.evaluate.super_resolution.degraded_pairs import pixels_digest
 from synrs_data.evaluate.super_resolution.metrics import MetricSet
-from synrs_data.evaluate.super_resolution.pairs import PairedFolders, pixels_digest
+from synrs_data.evaluate.super_resolution.pairs import PairedFolders
 from synrs_data.evaluate.super_resolution.sources import pair_source
 from synrs_data.resampling import shrink
 from tests.evaluate.sr_images import DATA, scene, write_images

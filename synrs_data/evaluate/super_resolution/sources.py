@@ -10,7 +10,8 @@ from pathlib import Path
 from synrs_data import files
 from synrs_data.errors import UserError
 from synrs_data.evaluate.benchmark import SuperResolution
-from synrs_data.evaluate.super_resolution.pairs import DegradedImages, PackedPairs, PairedFolders, PairSource
+from synrs_data.evaluate.super_resolution.degraded_pairs import DegradedImages
+from synrs_data.evaluate.super_resolution.pairs import PackedPairs, PairedFolders, PairSource
 from synrs_data.registry import lookup
 
 
