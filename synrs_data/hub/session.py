@@ -83,13 +83,16 @@ class Session:
 
         Raises:
             UserError: It failed for good.
-            Moved: The Hub says that the parent is no longer the head.
         """
         for attempt in range(self.waits.tries):
             try:
                 return request()
             except Exception as error:  # noqa: BLE001 - `wait_or_raise` tells them apart
-                self.wait_or_raise(error, attempt)
+                try:
+                    self.wait_or_raise(error, attempt)
+                except Moved:
+                    # Only a commit names a parent; anything else that is answered so is refused.
+                    raise self.refusal(error) from error
         raise AssertionError("wait_or_raise ends the last try")
 
     def wait_or_raise(self, error: Exception, attempt: int) -> None:

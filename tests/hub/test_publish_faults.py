@@ -130,6 +130,18 @@ def test_a_wait_of_an_hour_is_not_waited_for(
     assert titles(hub) == ["initial commit"]
 
 
+@pytest.mark.parametrize("stage", ["preupload", "create", "tree"])
+def test_an_answer_that_no_try_changes_is_one_message(
+    hub: Hub, hub_client: Client, token: str, builds: Builds, stage: str
+) -> None:
+    for status in (400, 412, 413):
+        hub.fault(Answer(status, message="never"), *STAGES[stage])
+        with pytest.raises(ClientError, match=f"the Hub refuses: {status} never") as caught:
+            hub_client(send, [builds.scenes], token)
+        assert caught.value.kinds[0] == "UserError"
+    assert hub.requests("POST", COMMIT) == []
+
+
 def test_the_wait_that_the_hub_asks_for_is_kept(
     hub: Hub, hub_client: Client, token: str, builds: Builds
 ) -> None:
