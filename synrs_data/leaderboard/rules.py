@@ -14,8 +14,8 @@ from synrs_data.errors import VerificationError
 RULES = {
     "R01": "A submission is submission.yaml and the folders results/0, results/1, ..., each with result.json and "
     "predictions.parquet: regular files, no links, nothing else.",
-    "R02": "It has at most 32 results; submission.yaml has at most 64 KiB, result.json 1 MiB, predictions.parquet 32 MiB, "
-    "all files 64 MiB.",
+    "R02": "It has at most 32 results of 64 arms and 32 seeds, with 1,000 replicates an interval; submission.yaml has "
+    "at most 64 KiB, result.json 1 MiB, predictions.parquet 32 MiB, all files 64 MiB.",
     "R03": "submission.yaml is plain YAML in UTF-8: no anchors, aliases or tags, no key twice, at most 8 levels.",
     "R04": "submission.yaml has the keys of its schema, and texts without control characters.",
     "R05": "Its folder in the results repository is named by its contents.",
