@@ -59,6 +59,12 @@ BUILTIN: dict[Kind, dict[str, str]] = {
     "baselines": {
         "eurosat-tiny-clip": "synrs_data.evaluate.baselines.eurosat_tiny_clip:EurosatTinyClip",
         "open-clip": "synrs_data.evaluate.baselines.encoder:OpenClip",
+        "clip": "synrs_data.evaluate.baselines.published:Clip",
+        "remoteclip": "synrs_data.evaluate.baselines.published:RemoteClip",
+        "georsclip": "synrs_data.evaluate.baselines.published:GeoRsClip",
+        "skyclip": "synrs_data.evaluate.baselines.published:SkyClip",
+        "siglip": "synrs_data.evaluate.baselines.siglip:Siglip",
+        "git-rsclip": "synrs_data.evaluate.baselines.siglip:GitRsClip",
         "features": "synrs_data.evaluate.baselines.features:Features",
         "pixels": "synrs_data.evaluate.baselines.pixels:Pixels",
     },

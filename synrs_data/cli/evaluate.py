@@ -63,7 +63,8 @@ def run(
     data: Annotated[
         str | None,
         typer.Option(
-            help="Where the benchmark's images lie: folder, tars, parquet shards or hf://datasets/..."
+            help="Where the benchmark's images lie: folder, tars, parquet shards or hf://datasets/...; of retrieval "
+            "a folder, with the captions."
         ),
     ] = None,
     out: Annotated[
@@ -85,11 +86,12 @@ def run(
     interrupted run goes on where it was when it is started again.
     """
     from synrs_data.errors import UserError
-    from synrs_data.evaluate import evaluate, load_classification
+    from synrs_data.evaluate import Retrieval, evaluate, load_scored
     from synrs_data.evaluate.arms import parse_arms
+    from synrs_data.evaluate.retrieval_run import evaluate_retrieval
     from synrs_data.evaluate.run import make_baseline
 
-    found = load_classification(benchmark)
+    found = load_scored(benchmark)
     if device not in ("auto", "cpu", "cuda"):
         raise UserError(f"there is no device '{device}'", fix="give auto, cpu or cuda")
     # Every name and option is checked before the first model runs.
@@ -97,6 +99,11 @@ def run(
     chosen = parse_arms(arms) if arms is not None else ()
     texts = _baselines(baseline, features, trained)
     baselines = [make_baseline(text, device) for text in texts]
+    if isinstance(found, Retrieval) and (trained or chosen or synthetic is not None):
+        raise UserError(
+            "retrieval trains nothing, so it has no protocol, no arms and no synthetic images",
+            fix="leave `--protocol`, `--arms` and `--synthetic` out",
+        )
     names = [each.name if trained is None else f"{each.name}-{trained.name}" for each in baselines]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(
@@ -105,20 +112,25 @@ def run(
     root = out or Path("out", "eval", found.id)
     for number, (name, each) in enumerate(zip(names, baselines, strict=True)):
         folder = root if out and len(baselines) == 1 else root / name
-        result = evaluate(
-            found,
-            each,
-            folder,
-            protocol=trained,
-            synthetic=synthetic,
-            arms=chosen,
-            seeds=seeds,
-            data=data,
-            cache=cache,
-            device=device,
-            bootstrap_seed=bootstrap_seed,
-            report=lambda line: typer.echo(line, err=True),
-        )
+        if isinstance(found, Retrieval):
+            result = evaluate_retrieval(
+                found, each, folder, data=data, cache=cache, device=device, bootstrap_seed=bootstrap_seed
+            )
+        else:
+            result = evaluate(
+                found,
+                each,
+                folder,
+                protocol=trained,
+                synthetic=synthetic,
+                arms=chosen,
+                seeds=seeds,
+                data=data,
+                cache=cache,
+                device=device,
+                bootstrap_seed=bootstrap_seed,
+                report=lambda line: typer.echo(line, err=True),
+            )
         for line in _zero_shot_rows(result, heading=number == 0) if trained is None else _arm_rows(result):
             typer.echo(line)
         typer.echo(f"  {_domain(result)}; {folder / 'result.json'}")
@@ -138,12 +150,14 @@ def verify(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="Where the images lie, if no pinned table of the benchmark lists its test."),
+        typer.Option(
+            help="Where the images lie, if no pinned table of the benchmark lists its test; of retrieval always."
+        ),
     ] = None,
 ) -> None:
     """Compute every number of a result again from its predictions; exit 3 if anything differs."""
     from synrs_data.errors import UserError, VerificationError
-    from synrs_data.evaluate import differences, load_classification, read_result
+    from synrs_data.evaluate import differences, load_scored, read_result
     from synrs_data.evaluate.benchmark import benchmarks
 
     said = read_result(result)
@@ -153,7 +167,7 @@ def verify(
             where=str(result),
             fix="give `--benchmark FILE`",
         )
-    faults = list(differences(result, load_classification(benchmark or said.benchmark.id), data))
+    faults = list(differences(result, load_scored(benchmark or said.benchmark.id), data))
     for fault in faults:
         typer.echo(fault)
     if faults:
@@ -212,22 +226,25 @@ def _baselines(
 
 def _zero_shot_rows(result: Result, *, heading: bool) -> list[str]:
     """Return a line for each metric, in per cent."""
-    rows = [_row("baseline", "metric", "value", "95 % interval", "n", "chance")] if heading else []
+    metrics = result.arms[0].metrics
+    width = max(14, *(len(metric.name) for metric in metrics))
+    head = ("baseline", "metric".ljust(width), "value", "95 % interval", "n", "chance")
+    rows = [_row(*head)] if heading else []
     return rows + [
         _row(
             result.baseline.name,
-            metric.name,
+            metric.name.ljust(width),
             f"{metric.value * 100:.2f}",
             _interval(metric.interval.low, metric.interval.high),
             str(result.n),
             f"{metric.chance * 100:.2f}",
         )
-        for metric in result.arms[0].metrics
+        for metric in metrics
     ]
 
 
 def _row(name: str, metric: str, value: str, interval: str, n: str, chance: str) -> str:
-    return f"{name:28}  {metric:14}  {value:>6}  {interval:>15}  {n:>6}  {chance:>6}"
+    return f"{name:28}  {metric}  {value:>6}  {interval:>15}  {n:>6}  {chance:>6}"
 
 
 def _arm_rows(result: Result) -> list[str]:

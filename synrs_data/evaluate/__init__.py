@@ -1,6 +1,13 @@
 """Evaluation: benchmarks, baselines, statistics, and results that can be computed again from their predictions."""
 
-from synrs_data.evaluate.benchmark import Benchmark, Classification, load_benchmark, load_classification
+from synrs_data.evaluate.benchmark import (
+    Benchmark,
+    Classification,
+    Retrieval,
+    load_benchmark,
+    load_classification,
+    load_scored,
+)
 from synrs_data.evaluate.results import Result, read_result
 from synrs_data.evaluate.run import evaluate
 from synrs_data.evaluate.verify import differences
@@ -9,9 +16,11 @@ __all__ = [
     "Benchmark",
     "Classification",
     "Result",
+    "Retrieval",
     "differences",
     "evaluate",
     "load_benchmark",
     "load_classification",
+    "load_scored",
     "read_result",
 ]

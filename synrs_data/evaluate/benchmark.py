@@ -153,14 +153,12 @@ class Retrieval(Benchmark):
         task: "retrieval".
         dataset: Images and their captions.
         capitalize: Whether each caption goes through Python's `str.capitalize` first, as there.
-        positives: "own-image": only an image's own captions are right; "same-caption": equal captions are too.
         metrics: What is reported.
     """
 
     task: Literal["retrieval"]
     dataset: CaptionedImages
     capitalize: bool
-    positives: Literal["own-image", "same-caption"]
     metrics: tuple[RetrievalMetric, ...] = Field(min_length=1)
 
 
@@ -233,3 +231,14 @@ def load_classification(name: str) -> Classification:
             fix="choose another benchmark: `synrs-data list benchmarks`",
         )
     return benchmark
+
+
+def load_scored(name: str) -> Classification | Retrieval:
+    """Load a benchmark that baselines score: of classification or retrieval.
+
+    Raises:
+        RecipeError: See `load_benchmark`.
+        UserError: It is of another task.
+    """
+    benchmark = load_benchmark(name)
+    return benchmark if isinstance(benchmark, Retrieval) else load_classification(name)

@@ -36,6 +36,7 @@ class DatasetRecord(Part):
         train: Images to train on.
         validation: Images to validate on, if the benchmark sets them apart.
         test: Items.
+        captions: Captions of the items, of retrieval.
         left_out: Images of a rule that are copies, or lie in folders of several classes.
     """
 
@@ -47,6 +48,7 @@ class DatasetRecord(Part):
     train: int = 0
     validation: int = 0
     test: int
+    captions: int = 0
     left_out: int = 0
 
 

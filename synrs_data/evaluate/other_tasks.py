@@ -9,22 +9,44 @@ from pydantic import Field, model_validator
 from synrs_data.evaluate.parts import Direction, Part, Sha256
 
 RetrievalMetricName = Literal[
-    "i2t-r@1", "i2t-r@5", "i2t-r@10", "t2i-r@1", "t2i-r@5", "t2i-r@10", "mean-recall"
+    "i2t-r@1",
+    "i2t-r@5",
+    "i2t-r@10",
+    "t2i-r@1",
+    "t2i-r@5",
+    "t2i-r@10",
+    "mean-recall",
+    "i2t-r@1:dedup-caption",
+    "i2t-r@5:dedup-caption",
+    "i2t-r@10:dedup-caption",
+    "t2i-r@1:dedup-caption",
+    "t2i-r@5:dedup-caption",
+    "t2i-r@10:dedup-caption",
+    "mean-recall:dedup-caption",
 ]
+"""Recall at k from images to texts and from texts to images, and the mean of the six.
+
+Without an ending only an image's own captions are right; by `dedup-caption` equal captions are one candidate, and right
+for every image that has one.
+"""
 
 
 class CaptionedImages(Part):
-    """Images with captions in one JSON file as Karpathy's splits: `images[].{filename, split, sentences[].raw}`.
+    """Images with captions in one file.
+
+    The file is JSON as Karpathy's splits, `images[].{filename, split, sentences[].raw}`, or JSON lines of
+    `{file, split, captions}`.
 
     Attributes:
         kind: Tells this from other data sets.
         name: The data set; a baseline trained on it is in-domain.
-        path: Where the images lie if `--data` does not say it.
-        captions: The JSON file, from the benchmark's folder, or within what `--data` names.
-        captions_sha256: Its digest; None means "not pinned".
+        path: Where images and captions lie if `--data` does not say it.
+        captions: The file, from the folder that `--data` names; case does not matter.
         split: Value of `split` that is the test.
         images: Number of its images, None if not known.
         sentences: Number of its captions, None if not known.
+        content_sha256: `captioned_digest` of its images and captions; None means "not pinned", and the result then
+            says what was found.
         get: What to do where something is missing, as an instruction.
     """
 
@@ -32,19 +54,18 @@ class CaptionedImages(Part):
     name: str = Field(min_length=1)
     path: str | None = None
     captions: str = Field(min_length=1)
-    captions_sha256: Sha256 | None = None
     split: str = Field("test", min_length=1)
     images: int | None = Field(None, ge=1)
     sentences: int | None = Field(None, ge=1)
+    content_sha256: Sha256 | None = None
     get: str = Field(min_length=1)
 
 
 class RetrievalMetric(Part):
-    """A number of retrieval, in 0 to 1."""
+    """A number of retrieval, in 0 to 1; what chance gives follows from the captions."""
 
     name: RetrievalMetricName
     direction: Literal["higher"]
-    chance: float = Field(ge=0, le=1)
 
 
 class ImagePairs(Part):

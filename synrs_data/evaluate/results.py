@@ -13,6 +13,7 @@ from synrs_data.errors import UserError, VerificationError
 from synrs_data.evaluate.baselines.base import BaselineRecord
 from synrs_data.evaluate.benchmark import Task
 from synrs_data.evaluate.data import DatasetRecord
+from synrs_data.evaluate.other_tasks import RetrievalMetricName
 from synrs_data.evaluate.parts import BenchmarkId, Direction, MetricName, Part, Sha256
 from synrs_data.evaluate.statistics import LEVEL, REPLICATES
 from synrs_data.evaluate.synthetic_set import SyntheticRecord
@@ -44,12 +45,15 @@ class Bootstrap(Part):
 
     Attributes:
         method: Percentile bootstrap; each replicate draws seeds and items with replacement, the same for every arm.
+            Of retrieval it draws images, each with all of its captions.
         level: Share of replicates inside.
         replicates: Number of resamples.
         seed: Of the resampling.
     """
 
-    method: Literal["percentile-bootstrap-seeds-items"] = "percentile-bootstrap-seeds-items"
+    method: Literal["percentile-bootstrap-seeds-items", "percentile-bootstrap-images"] = (
+        "percentile-bootstrap-seeds-items"
+    )
     level: float = LEVEL
     replicates: int = Field(REPLICATES, ge=1, le=100_000)
     seed: int = Field(ge=0)
@@ -91,7 +95,7 @@ class MetricValue(Part):
         difference: To the arm of real images alone; None for that arm and where there is none.
     """
 
-    name: MetricName
+    name: MetricName | RetrievalMetricName
     direction: Direction
     value: float
     per_seed: tuple[float, ...]
@@ -123,7 +127,8 @@ class ArmValue(Part):
         name: The arm as written.
         counts: What it was trained on.
         metrics: Those of the benchmark, in its order.
-        per_class: Share that is right by class name, mean over seeds; None for a class without an item.
+        per_class: Share that is right by class name, mean over seeds; None for a class without an item. Empty of
+            tasks without classes.
     """
 
     name: str
@@ -156,7 +161,7 @@ class PredictionsRecord(Part):
 
 
 class Result(Part):
-    """What a baseline reached on a benchmark of classification.
+    """What a baseline reached on a benchmark of classification or retrieval.
 
     Attributes:
         schema_version: Of this file.
@@ -169,7 +174,7 @@ class Result(Part):
         environment: Device, and versions of Python and packages.
         seeds: Of the arms; zero-shot has the one seed 0, which decides nothing.
         bootstrap: Of the intervals.
-        n: Number of test items.
+        n: Number of test items; of retrieval, of images.
         arms: In the order of the run.
         predictions: Where they are.
         wall_seconds: How long the run took, without what an earlier, interrupted run had done.

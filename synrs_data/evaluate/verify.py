@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -20,10 +20,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from synrs_data.errors import UserError, VerificationError
+from synrs_data.errors import UserError
 from synrs_data.evaluate.arms import parse_arm
 from synrs_data.evaluate.baselines.base import in_domain
-from synrs_data.evaluate.benchmark import Classification
+from synrs_data.evaluate.benchmark import Classification, Retrieval
 from synrs_data.evaluate.data import items_of_test, pinned_content
 from synrs_data.evaluate.items import Items, row_keys
 from synrs_data.evaluate.numbers import Numbers, compute
@@ -58,13 +58,13 @@ class Fault:
     text: str
 
 
-def differences(path: Path, benchmark: Classification, data: str | None = None) -> Iterator[str]:
+def differences(path: Path, benchmark: Classification | Retrieval, data: str | None = None) -> Iterator[str]:
     """Yield what of a result is not as its predictions and the benchmark say, a sentence each.
 
     Args:
         path: Folder of the result, or its `result.json`.
         benchmark: The one that the result names.
-        data: Where the images lie, if a rule and no pinned table says what the test is.
+        data: Where the images lie, if a rule and no pinned table says what the test is; of retrieval with captions.
 
     Raises:
         UserError: There is no result, or the benchmark's data are missing.
@@ -73,36 +73,50 @@ def differences(path: Path, benchmark: Classification, data: str | None = None) 
     yield from (fault.text for fault in find_faults(path, benchmark, data))
 
 
-def find_faults(path: Path, benchmark: Classification, data: str | None = None) -> Iterator[Fault]:
+def find_faults(
+    path: Path, benchmark: Classification | Retrieval, data: str | None = None
+) -> Iterator[Fault]:
     """Yield the same with what each is about; see `differences`."""
+    if isinstance(benchmark, Retrieval):
+        # It takes from this module what faults of both tasks have in common.
+        from synrs_data.evaluate.retrieval_verify import find_retrieval_faults
+
+        yield from find_retrieval_faults(path, benchmark, data)
+        return
     result = read_result(path)
     items, content = None, pinned_content(benchmark)
     if not isinstance(benchmark.dataset, SavedFeatures):
         items, content = items_of_test(benchmark, data)
-    yield from _about("record", _record(result, benchmark, content))
-    try:
-        table = _predictions(result_folder(path), result)
-    except VerificationError as error:
-        yield Fault("table", str(error))
+    pinned = pinned_content(benchmark) is not None
+    yield from about("record", record_faults(result, benchmark, content, pinned=pinned))
+    yield from about("record", _arms(result, benchmark))
+    columns = COLUMNS | SCORES if result.protocol.name == ZERO_SHOT else COLUMNS
+    table, faults = read_predictions(result_folder(path), result, columns)
+    yield from faults
+    if table is None:
         return
-    found = hashlib.sha256((result_folder(path) / result.predictions.file).read_bytes()).hexdigest()
-    if found != result.predictions.sha256:
-        yield Fault(
-            "digest",
-            f"{result.predictions.file} has the sha256 {found}, the result says {result.predictions.sha256}",
-        )
-    faults = [*_about("items", _blocks(table, result)), *_rows(table, benchmark, items)]
+    faults = [*about("items", _blocks(table, result)), *_rows(table, benchmark, items)]
     yield from faults
     if not faults:
-        yield from _about("numbers", _numbers(table, result, benchmark))
+        yield from about("numbers", _numbers(table, result, benchmark))
 
 
-def _about(about: About, texts: Iterable[str]) -> Iterator[Fault]:
-    yield from (Fault(about, text) for text in texts)
+def about(what: About, texts: Iterable[str]) -> Iterator[Fault]:
+    """Yield faults that are about the same."""
+    yield from (Fault(what, text) for text in texts)
 
 
-def _record(result: Result, benchmark: Classification, content: str | None) -> Iterator[str]:
-    """Yield what of the result's own record is not the benchmark's or its data's, or contradicts itself."""
+def record_faults(
+    result: Result, benchmark: Classification | Retrieval, content: str | None, *, pinned: bool
+) -> Iterator[str]:
+    """Yield what of the result's own record is not the benchmark's or its data's.
+
+    Args:
+        result: As written.
+        benchmark: The one that it names.
+        content: Digest of the benchmark's data.
+        pinned: Whether the benchmark fixes that digest.
+    """
     if (result.benchmark.id, result.benchmark.version) != (benchmark.id, benchmark.version):
         yield (
             f"the result is of '{result.benchmark.id}' version {result.benchmark.version}, this benchmark is "
@@ -112,17 +126,17 @@ def _record(result: Result, benchmark: Classification, content: str | None) -> I
         yield f"the task hash is {result.task_hash}, that of the benchmark is {benchmark.task_hash}"
     if result.dataset.content_sha256 != content:
         yield f"the content hash is {result.dataset.content_sha256}, that of the benchmark's data is {content}"
-    pinned = pinned_content(benchmark) is not None
     if result.dataset.pinned != pinned:
         yield f"dataset.pinned is {result.dataset.pinned}, of this benchmark it is {pinned}"
     wanted = in_domain(result.baseline.trained_on, benchmark)
     if result.baseline.in_domain != wanted:
         yield f"in_domain is {result.baseline.in_domain}, by `trained_on` it is {wanted}"
     usual = Bootstrap(seed=result.bootstrap.seed)
-    for name in ("level", "replicates"):
+    if isinstance(benchmark, Retrieval):
+        usual = Bootstrap(method="percentile-bootstrap-images", seed=usual.seed)
+    for name in ("method", "level", "replicates"):
         if (ours := getattr(result.bootstrap, name)) != (theirs := getattr(usual, name)):
             yield f"bootstrap.{name} is {ours}, not {theirs}"
-    yield from _arms(result, benchmark)
 
 
 def _arms(result: Result, benchmark: Classification) -> Iterator[str]:
@@ -156,19 +170,27 @@ def _counts(arm: ArmValue, result: Result, classes: int) -> Iterator[str]:
             yield f"the arm '{arm.name}' has {first} images of {classes} classes, not {parsed.shots * classes}"
 
 
-def _predictions(folder: Path, result: Result) -> pl.DataFrame:
+def read_predictions(
+    folder: Path, result: Result, columns: Mapping[str, pl.DataType]
+) -> tuple[pl.DataFrame | None, list[Fault]]:
+    """Return the predictions of a result, None if they cannot be read, and what is wrong with their file."""
     path = folder / result.predictions.file
     try:
-        table = pl.read_parquet(io.BytesIO(path.read_bytes()))
+        content = path.read_bytes()
+        table = pl.read_parquet(io.BytesIO(content))
     except (OSError, pl.exceptions.PolarsError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
-        raise VerificationError(f"cannot be read: {reason}", where=path.name) from error
-    columns = COLUMNS | SCORES if result.protocol.name == ZERO_SHOT else COLUMNS
+        return None, [Fault("table", f"{path.name}: cannot be read: {reason}")]
     if dict(table.schema) != columns:
-        raise VerificationError(f"has the columns {dict(table.schema)}, not {columns}", where=path.name)
+        text = f"{path.name}: has the columns {dict(table.schema)}, not {columns}"
+        return None, [Fault("table", text)]
     if empty := [name for name in columns if table[name].has_nulls()]:
-        raise VerificationError(f"has empty values in {', '.join(empty)}", where=path.name)
-    return table
+        return None, [Fault("table", f"{path.name}: has empty values in {', '.join(empty)}")]
+    found = hashlib.sha256(content).hexdigest()
+    if found != result.predictions.sha256:
+        text = f"{path.name} has the sha256 {found}, the result says {result.predictions.sha256}"
+        return table, [Fault("digest", text)]
+    return table, []
 
 
 def _blocks(table: pl.DataFrame, result: Result) -> Iterator[str]:
@@ -179,7 +201,7 @@ def _blocks(table: pl.DataFrame, result: Result) -> Iterator[str]:
         ("there are no predictions of", [pair for pair in wanted if pair not in pairs]),
         ("the result does not name", [pair for pair in pairs if pair not in wanted]),
     ):
-        yield from _some(what, [f"{arm} seed {seed}" for arm, seed in names])
+        yield from some(what, [f"{arm} seed {seed}" for arm, seed in names])
     changes = table.select(pl.struct("arm", "seed").rle_id().max()).item() if table.height else -1
     if sorted(pairs) == sorted(wanted) and (pairs != wanted or changes + 1 != len(wanted)):
         yield "the predictions are not in the order of the result's arms and seeds"
@@ -196,24 +218,24 @@ def _rows(table: pl.DataFrame, benchmark: Classification, items: Items | None) -
 def _block(table: pl.DataFrame, benchmark: Classification, items: Items | None) -> Iterator[Fault]:
     keys, labels = table["key"].to_list(), table["label"].to_numpy()
     yield from _labels(keys, labels, benchmark, items)
-    yield from _about("values", _values(table, keys, len(benchmark.classes)))
+    yield from about("values", _values(table, keys, len(benchmark.classes)))
 
 
 def _values(table: pl.DataFrame, keys: list[str], classes: int) -> Iterator[str]:
     labels, predicted = table["label"].to_numpy(), table["predicted"].to_numpy()
     for name, values in (("label", labels), ("predicted", predicted)):
         outside = ~np.isin(values, np.arange(classes))
-        yield from _some(f"{name} is no index of the {classes} classes", _at(keys, outside))
+        yield from some(f"{name} is no index of the {classes} classes", _at(keys, outside))
     if "scores" not in table.columns:
         return
     lengths = np.asarray(table["scores"].list.len().to_numpy() != classes, dtype=np.bool_)
-    yield from _some(f"there are not {classes} scores", _at(keys, lengths))
+    yield from some(f"there are not {classes} scores", _at(keys, lengths))
     if not lengths.any() and len(keys):
         scores = np.array(table["scores"].to_list(), dtype=np.float32)
         finite = np.asarray(np.isfinite(scores).all(axis=1), dtype=np.bool_)
-        yield from _some("a score is not a finite number", _at(keys, ~finite))
+        yield from some("a score is not a finite number", _at(keys, ~finite))
         other = finite & (scores.argmax(axis=1) != predicted)
-        yield from _some("predicted is not the class of the highest score", _at(keys, other))
+        yield from some("predicted is not the class of the highest score", _at(keys, other))
 
 
 def _labels(
@@ -224,26 +246,27 @@ def _labels(
         dataset = benchmark.dataset
         assert isinstance(dataset, SavedFeatures)
         wanted = row_keys(dataset.count)
-        yield from _about("items", _keys(keys, wanted))
+        yield from about("items", key_faults(keys, wanted))
         found = labels_digest(benchmark.class_names, labels.tolist())
         if keys == list(wanted) and found != dataset.labels_sha256:
             text = f"the labels are not the benchmark's: the sha256 is {found}, not {dataset.labels_sha256}"
             yield Fault("labels", text)
         return
-    yield from _about("items", _keys(keys, items.keys))
+    yield from about("items", key_faults(keys, items.keys))
     truth = dict(zip(items.keys, items.labels.tolist(), strict=True))
     wrong = [key for key, label in zip(keys, labels, strict=True) if truth.get(key, label) != label]
-    yield from _about("labels", _some("label is not the benchmark's", wrong))
+    yield from about("labels", some("label is not the benchmark's", wrong))
 
 
-def _keys(keys: list[str], wanted: tuple[str, ...]) -> Iterator[str]:
+def key_faults(keys: list[str], wanted: tuple[str, ...]) -> Iterator[str]:
+    """Yield which keys are missing, unknown or repeated, or that they are in another order."""
     known, seen = set(wanted), set(keys)
-    yield from _some("is missing", [key for key in wanted if key not in seen])
-    yield from _some("is no item of the benchmark", [key for key in seen if key not in known])
+    yield from some("is missing", [key for key in wanted if key not in seen])
+    yield from some("is no item of the benchmark", [key for key in seen if key not in known])
     if len(seen) < len(keys):
         counted = pl.Series(keys).value_counts()
         name = counted.columns[0]
-        yield from _some("comes more than once", sorted(counted.filter(pl.col("count") > 1)[name].to_list()))
+        yield from some("comes more than once", sorted(counted.filter(pl.col("count") > 1)[name].to_list()))
     elif seen == known and keys != list(wanted):
         yield "the items are not in the benchmark's order"
 
@@ -272,7 +295,7 @@ def _arm(said: ArmValue, numbers: Numbers) -> Iterator[str]:
         yield f"metrics are {', '.join(names[0])}, those of the benchmark are {', '.join(names[1])}"
     else:
         for ours, theirs in zip(said.metrics, numbers.metrics, strict=True):
-            yield from _metric(ours, theirs)
+            yield from metric_faults(ours, theirs)
     if list(said.per_class) != list(numbers.per_class):
         yield f"per_class has the classes {list(said.per_class)}, not {list(numbers.per_class)}"
         return
@@ -281,7 +304,8 @@ def _arm(said: ArmValue, numbers: Numbers) -> Iterator[str]:
             yield f"per_class.{name} is {said.per_class[name]}, the predictions give {value}"
 
 
-def _metric(said: MetricValue, found: MetricValue) -> Iterator[str]:
+def metric_faults(said: MetricValue, found: MetricValue) -> Iterator[str]:
+    """Yield which numbers of a metric are not those that were found."""
     for name in ("direction", "chance"):
         if (ours := getattr(said, name)) != (theirs := getattr(found, name)):
             yield f"{said.name}.{name} is {ours}, not {theirs}"
@@ -324,7 +348,7 @@ def _at(keys: list[str], mask: NDArray[np.bool_]) -> list[str]:
     return [key for key, hit in zip(keys, mask, strict=True) if hit]
 
 
-def _some(what: str, keys: list[str]) -> Iterator[str]:
+def some(what: str, keys: list[str]) -> Iterator[str]:
     """Yield one sentence for all the items that share a fault, if any do."""
     if keys:
         more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""

@@ -15,7 +15,9 @@ from PIL import Image as PillowImage
 
 from synrs_data import files
 from synrs_data.errors import WeightsError
+from synrs_data.models.activation import OPENAI_KEYS, trained_with, uses_quick_gelu
 from synrs_data.models.source import fetch_files, locate
+from synrs_data.models.state_dict import read_state_dict
 
 Features = NDArray[np.float32]
 """L2-normalised features, (n, width)."""
@@ -30,26 +32,33 @@ class Encoder:
         model: Embedded name, `local-dir:` folder, Hub id, or the name of an open_clip architecture.
         weights: File of weights for an architecture's name; empty otherwise.
         device: "cpu", "cuda", "cuda:1".
+        quick_gelu: Whether to compute with QuickGELU; None for what the folder or the architecture says, which is
+            refused where the weights are known to be of the other activation.
 
     Raises:
-        WeightsError: Unknown architecture, missing or unfit weights.
+        WeightsError: Unknown architecture, missing or unfit weights, or the other activation.
     """
 
-    def __init__(self, model: str, weights: str, device: str) -> None:
+    def __init__(self, model: str, weights: str, device: str, quick_gelu: bool | None = None) -> None:
         import open_clip
         from safetensors import SafetensorError
 
-        name = model if weights else f"local-dir:{encoder_folder(model)}"
+        where = f"{model} {weights}".strip()
+        keys: list[str] = []
         try:
-            # The other ways to make a model only warn when there are no weights, and leave it random.
-            self._model, self._transform = open_clip.create_model_from_pretrained(
-                name, pretrained=weights or None, device=device
-            )
-            self._tokenizer = open_clip.get_tokenizer(name)
+            if weights:
+                self._model, keys = _with_weights(model, Path(weights), device, quick_gelu)
+                self._transform = _transform(self._model)
+                self._tokenizer = open_clip.get_tokenizer(model)
+            else:
+                name = f"local-dir:{encoder_folder(model)}"
+                # The other ways to make a model only warn when there are no weights, and leave it random.
+                self._model, self._transform = open_clip.create_model_from_pretrained(name, device=device)
+                self._tokenizer = open_clip.get_tokenizer(name)
         except pickle.UnpicklingError as error:
             raise WeightsError(
                 "the weights are a pickle that holds more than tensors, and no code from outside is run",
-                where=f"{model} {weights}".strip(),
+                where=where,
                 fix="get the encoder as safetensors",
             ) from error
         except (
@@ -61,14 +70,43 @@ class Encoder:
             AssertionError,
             SafetensorError,
         ) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0][:300]
+            reason = " ".join((str(error) or type(error).__name__).split())[:300]
             raise WeightsError(
                 f"open_clip cannot load this encoder: {reason}",
-                where=f"{model} {weights}".strip(),
+                where=where,
                 fix="name an embedded encoder, a folder, a Hub id, or an architecture with its weights",
             ) from error
+        self._check_activation(model, weights, keys, quick_gelu)
         self._model.eval()
         self._device = device
+
+    @property
+    def quick_gelu(self) -> bool:
+        """Whether the model computes with QuickGELU."""
+        return uses_quick_gelu(self._model)
+
+    def _check_activation(self, model: str, weights: str, keys: Sequence[str], wanted: bool | None) -> None:
+        """Raise if the model has not the activation that was asked for, or not the one that its weights need."""
+        names = {True: "QuickGELU", False: "GELU"}
+        found, where = self.quick_gelu, f"{model} {weights}".strip()
+        if wanted is not None and found != wanted:
+            plain = model.removesuffix("-quickgelu")
+            raise WeightsError(
+                f"the model computes with {names[found]}, not with {names[wanted]} as asked for",
+                where=where,
+                fix=f"name the architecture {plain}"
+                if weights
+                else "set `quick_gelu` in its open_clip_config.json",
+            )
+        trained = trained_with(weights or model, keys)
+        if wanted is None and trained is not None and trained != found:
+            raise WeightsError(
+                f"these weights were trained with {names[trained]}, and this model computes with {names[found]}: they "
+                "load without an error and give other features",
+                where=where,
+                fix=f"name the architecture {model.removesuffix('-quickgelu')}{'-quickgelu' if trained else ''}; to do "
+                f"so all the same, a baseline takes quick_gelu={str(found).lower()}",
+            )
 
     @property
     def logit_scale(self) -> float:
@@ -83,6 +121,11 @@ class Encoder:
         with torch.inference_mode():
             features: Any = self._model.encode_image(pixels.to(self._device), normalize=True)
         return np.asarray(features.float().cpu().numpy(), dtype=np.float32)
+
+    @property
+    def text(self) -> dict[str, Any]:
+        """How texts are prepared: number of tokens that they are padded or cut to."""
+        return {"tokens": int(self._model.context_length)}
 
     @property
     def preprocessing(self) -> dict[str, Any]:
@@ -102,9 +145,47 @@ class Encoder:
 
 
 @cache
-def load_encoder(model: str, weights: str, device: str) -> Encoder:
+def load_encoder(model: str, weights: str, device: str, quick_gelu: bool | None = None) -> Encoder:
     """Return the encoder, loaded once a process."""
-    return Encoder(model, weights, device)
+    return Encoder(model, weights, device, quick_gelu)
+
+
+def _with_weights(
+    architecture: str, weights: Path, device: str, quick_gelu: bool | None
+) -> tuple[Any, list[str]]:
+    """Return an architecture with weights, each of which has its place, and the keys of their file.
+
+    open_clip's own loader would stretch position embeddings to another resolution or context without a word.
+    """
+    import open_clip
+    from open_clip.convert import convert_state_dict
+    from open_clip.model import convert_to_custom_text_state_dict
+
+    config = open_clip.get_model_config(architecture)
+    if config is None:
+        raise RuntimeError(f"there is no architecture '{architecture}'")
+    if config.get("init_logit_bias") is not None:
+        # LAION-AI/open_clip, issue 1068.
+        raise RuntimeError(
+            "of SigLIP, open_clip loses the preprocessing where weights are a bare file; give a folder"
+        )
+    found = read_state_dict(weights)
+    keys = list(found)
+    model = open_clip.create_model(architecture, device=device, force_quick_gelu=quick_gelu is True)
+    tensors = convert_state_dict(model, {key: found[key] for key in keys if key not in OPENAI_KEYS})
+    if "positional_embedding" in tensors and not hasattr(model, "positional_embedding"):
+        tensors = convert_to_custom_text_state_dict(tensors)
+    if "logit_scale" in tensors and tensors["logit_scale"].numel() == 1:
+        tensors["logit_scale"] = tensors["logit_scale"].reshape(model.logit_scale.shape)
+    model.load_state_dict(tensors, strict=True)
+    return model, keys
+
+
+def _transform(model: Any) -> Any:
+    """Return how open_clip prepares an image for a model, without augmentation."""
+    from open_clip.transform import PreprocessCfg, image_transform_v2
+
+    return image_transform_v2(PreprocessCfg(**model.visual.preprocess_cfg), is_train=False)
 
 
 def encoder_folder(model: str) -> Path:

@@ -253,7 +253,7 @@ def test_an_architecture_is_recorded_by_the_digest_of_its_file_of_weights(
 
     asked = []
 
-    def load(*names: str) -> Any:
+    def load(*names: str | None) -> Any:
         asked.append(names)
         return load_encoder(NAME, "", "cpu")
 
@@ -261,5 +261,5 @@ def test_an_architecture_is_recorded_by_the_digest_of_its_file_of_weights(
     weights = tmp_path / "tuned.pt"
     weights.write_bytes(b"weights")
     record = score(f"open-clip:model=ViT-B-32,weights={weights}", painted(tmp_path)).record
-    assert set(asked) == {("ViT-B-32", str(weights), "cpu")}
+    assert set(asked) == {("ViT-B-32", str(weights), "cpu", None)}
     assert (record.name, record.weights_sha256) == ("ViT-B-32-tuned", files.sha256(weights))

@@ -41,7 +41,11 @@ class BaselineRecord(Part):
         model: Model or file, as the user named it.
         weights_sha256: Digest of the file of weights or of features; of a model folder, the digest over the names and
             contents of its weights, configurations and tokenizers (`ModelFolder.sha256`); None where there are none.
+        revision: Commit of a Hub id; "local" or "embedded" of others, empty where there is no model.
+        license: Of the weights, "unknown" where nobody says it.
+        quick_gelu: Whether the model computes with QuickGELU; None where that does not apply.
         preprocessing: How images are prepared.
+        text: How texts are prepared; empty where there are none.
         trained_on: Data sets as declared, None if nobody declared them.
         in_domain: Whether the benchmark's data set is among them, None if they are not declared.
     """
@@ -50,7 +54,11 @@ class BaselineRecord(Part):
     method: str
     model: str
     weights_sha256: Sha256 | None
+    revision: str = ""
+    license: str = "unknown"
+    quick_gelu: bool | None = None
     preprocessing: dict[str, Any]
+    text: dict[str, Any] = Field(default_factory=dict)
     trained_on: tuple[str, ...] | None
     in_domain: bool | None
 
@@ -120,6 +128,30 @@ class ImageEncoder(Protocol):
 
     def class_features(self, benchmark: Classification) -> NDArray[np.float32]:
         """Return one L2-normalised text feature a class, (classes, width), by the benchmark's prompts."""
+        ...
+
+
+@runtime_checkable
+class ImageTextEncoder(Protocol):
+    """A baseline that puts images and texts into one space, so that it can do retrieval."""
+
+    name: str
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """Everything that its features depend on but the images, as JSON values."""
+        ...
+
+    def record(self, benchmark: AnyBenchmark) -> BaselineRecord:
+        """Return what it says of itself."""
+        ...
+
+    def encode(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Return one feature an image, (n, width); images are (height, width, 3)."""
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Return one feature a text, (n, width)."""
         ...
 
 
