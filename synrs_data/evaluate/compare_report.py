@@ -19,6 +19,7 @@ from synrs_data.evaluate.results import Interval
 from synrs_data.report.templates import markdown_environment
 
 _TEMPLATE = "results.md.j2"
+_WIDEST = 36
 JSON, MARKDOWN = "compare.json", "compare.md"
 
 
@@ -77,10 +78,10 @@ def lines(comparison: Comparison) -> Iterator[str]:
     metric = c.metric
     seeds = sorted({len(row.seeds) for row in c.rows})
     yield (
-        f"{c.benchmark.id}: {metric} in per cent, {' or '.join(map(str, seeds))} seeds, {c.n} test images, "
+        f"{c.benchmark.id}: {metric} in per cent, {_seeds(seeds)}, {c.n} test images, "
         f"chance {_per_cent(c.chance)}"
     )
-    heads = ["synthetic set", "arm", "real", "synth.", "copies", metric, "95 % interval", "difference"]
+    heads = ["arm", "synthetic set", "real", "synth.", "copies", metric, "95 % interval", "difference"]
     heads += ["95 % interval", "P(>0)", "McNemar", "Holm"]
     for classifier in c.classifiers:
         yield classifier.label
@@ -134,8 +135,8 @@ def _table(comparison: Comparison, classifier: ClassifierRecord, figures: list[F
 def _rows(comparison: Comparison, classifier: ClassifierRecord) -> list[list[str]]:
     return [
         [
-            row.synthetic or "",
             row.label,
+            row.synthetic or "",
             *(str(n) for n in (row.counts.real, row.counts.synthetic, row.counts.copies)),
             str(len(row.seeds)),
             _per_cent(row.value),
@@ -148,7 +149,7 @@ def _rows(comparison: Comparison, classifier: ClassifierRecord) -> list[list[str
 
 def _controls(comparison: Comparison, classifier: ClassifierRecord) -> list[list[str]]:
     return [
-        [row.synthetic or "", row.label, each.to, *_numbers(each)]
+        [row.label, row.synthetic or "", each.to, *_numbers(each)]
         for row in _of(comparison, classifier)
         for each in row.controls
     ]
@@ -175,6 +176,10 @@ def _numbers(compared: Compared) -> list[str]:
     ]
 
 
+def _seeds(numbers: list[int]) -> str:
+    return f"{' or '.join(map(str, numbers))} seed{'' if numbers == [1] else 's'}"
+
+
 def _ends(interval: Interval, *, signed: bool) -> str:
     form = "+.2f" if signed else ".2f"
     return f"{interval.low * 100:{form}} to {interval.high * 100:{form}}"
@@ -190,8 +195,9 @@ def _by_chance(comparisons: int) -> str:
 
 def _columns(cells: list[list[str]], *, left: int) -> Iterator[str]:
     """Yield rows with columns of equal width; the first `left` are words, the others numbers."""
-    widths = [max(len(row[column]) for row in cells) for column in range(len(cells[0]))]
-    for row in cells:
+    shown = [[cell if len(cell) <= _WIDEST else f"{cell[: _WIDEST - 1]}…" for cell in row] for row in cells]
+    widths = [max(len(row[column]) for row in shown) for column in range(len(shown[0]))]
+    for row in shown:
         padded = [
             f"{cell:<{width}}" if place < left else f"{cell:>{width}}"
             for place, (cell, width) in enumerate(zip(row, widths, strict=True))

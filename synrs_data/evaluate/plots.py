@@ -12,6 +12,7 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import Any
 
 from synrs_data.errors import MissingExtraError
@@ -21,6 +22,7 @@ from synrs_data.evaluate.plots_curves import ratio_figure, shots_figure
 from synrs_data.evaluate.plots_style import house_style
 
 _DPI = 150
+_LONGEST = 100
 _NO_WORD = re.compile(r"[^A-Za-z0-9.@=]+")
 
 
@@ -57,13 +59,13 @@ def draw(comparison: Comparison) -> list[Figure]:
     """
     check_plots()
     found: list[Figure] = []
-    names: set[str] = set()
+    names: list[str] = []
     with house_style():
         for kind, title, classifier, figure in _figures(comparison):
-            name = _NO_WORD.sub("-", kind).strip("-.").lower()
-            while name in names:
-                name += "-2"
-            names.add(name)
+            begun = _NO_WORD.sub("-", kind).lower()[:_LONGEST].strip("-.")
+            choices = chain([begun], (f"{begun}-{number}" for number in count(2)))
+            name = next(each for each in choices if each not in names)
+            names.append(name)
             # Without these entries the files would name the version of matplotlib and the time.
             png, svg = (
                 _bytes(figure, "png", {"Software": None}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from synrs_data.evaluate.compare_records import Compared, Comparison, Row
+from synrs_data.evaluate.compare_records import ClassDifference, Compared, Comparison, Row
 from synrs_data.evaluate.plots_style import (
     INK,
     PAPER,
@@ -15,12 +15,14 @@ from synrs_data.evaluate.plots_style import (
     control,
     handle,
     legend,
+    short,
     strategies,
     title,
     zero_line,
 )
 
 _ROW, _CELL = 0.23, 0.46
+_FEW = 15
 
 
 def rows_of(comparison: Comparison, classifier: str, synthetic: str | None) -> list[Row]:
@@ -35,22 +37,23 @@ def arms_figure(comparison: Comparison, classifier: str, synthetic: str | None) 
     from matplotlib.figure import Figure
 
     rows = rows_of(comparison, classifier, synthetic)
+    compared = any(row.difference for row in rows)
     figure = Figure(figsize=(7.4, 1.6 + _ROW * len(rows)), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
+    panels = figure.subplots(1, 1 + compared, sharey=True, squeeze=False)[0]
+    left, right = panels[0], panels[-1]
     for y, row in enumerate(rows):
         look = _look(comparison, row)
         across(left, y, (row.value, row.interval), look)
         if row.difference is not None:
             across(right, y, (row.difference.value, row.difference.interval), look)
     left.set_ylim(len(rows) - 0.4, -0.6)
-    left.set_yticks(range(len(rows)), [row.label for row in rows])
-    chance_line(left, comparison.chance, rows, upright=True)
-    zero_line(right, upright=True)
+    left.set_yticks(range(len(rows)), [short(row.label) for row in rows])
     left.set_xlabel(f"{comparison.metric}, per cent")
-    right.set_xlabel(f"difference to {comparison.baseline_arm}, points")
+    chance_line(left, comparison.chance, rows, upright=True)
+    if compared:
+        zero_line(right, upright=True)
+        right.set_xlabel(f"difference to {comparison.baseline_arm}, points")
     title(figure, _title(comparison, classifier, synthetic))
-    if not any(row.difference for row in rows):
-        right.set_axis_off()
     entries = {row.kind: handle(_kind_name(row), _look(comparison, row)) for row in rows}
     legend(figure, list(entries.values()))
     return figure
@@ -59,6 +62,8 @@ def arms_figure(comparison: Comparison, classifier: str, synthetic: str | None) 
 def classes_figure(comparison: Comparison, classifier: str, synthetic: str | None) -> Any | None:
     """Return the heat map of class differences; numbers whose interval leaves zero out are bold.
 
+    Many classes stand below each other, with an arm a column; few beside each other, with an arm a row.
+
     Returns:
         A matplotlib figure; None where no arm is compared.
     """
@@ -66,56 +71,56 @@ def classes_figure(comparison: Comparison, classifier: str, synthetic: str | Non
     from matplotlib.figure import Figure
 
     found = rows_of(comparison, classifier, synthetic)
-    rows: list[tuple[str, Compared]] = [(row.label, row.difference) for row in found if row.difference]
-    if not rows:
+    arms: list[tuple[str, Compared]] = [(row.label, row.difference) for row in found if row.difference]
+    if not arms:
         return None
     classes = comparison.classes
-    values = [
-        [None if (part := each.per_class[name]) is None else part.value * 100 for name in classes]
-        for _, each in rows
-    ]
-    most = max([1.0, *(abs(value) for row in values for value in row if value is not None)])
-    size = (2.6 + _CELL * len(classes), 2.2 + 0.25 * len(rows))
-    figure = Figure(figsize=size, layout="constrained")
+    cells = [[each.per_class[name] for name in classes] for _, each in arms]
+    names = [short(label) for label, _ in arms], [short(name) for name in classes]
+    if len(classes) > max(_FEW, len(arms)):
+        cells, names = [list(column) for column in zip(*cells, strict=True)], names[::-1]
+    most = max([1.0, *(abs(cell.value * 100) for row in cells for cell in row if cell is not None)])
+    across_, down = len(names[1]), len(names[0])
+    width = max(5.0, 1.4 + 0.08 * max(map(len, names[0])) + _CELL * across_)
+    figure = Figure(figsize=(width, 2.2 + 0.25 * down), layout="constrained")
     axes = figure.subplots()
     axes.grid(visible=False)
-    drawn = [[float("nan") if value is None else value for value in row] for row in values]
+    drawn = [[float("nan") if cell is None else cell.value * 100 for cell in row] for row in cells]
     mesh = axes.pcolormesh(drawn, cmap="PuOr", norm=Normalize(-most, most), edgecolors=PAPER, linewidth=0.8)
-    for y, (_, compared) in enumerate(rows):
-        for x, name in enumerate(classes):
-            part = compared.per_class[name]
-            if part is None:
-                text, weight, strong = "–", "normal", False
-            else:
-                outside = part.interval.low > 0 or part.interval.high < 0
-                text, weight = _whole(part.value * 100), "bold" if outside else "normal"
-                strong = abs(part.value * 100) > 0.62 * most
-            colour = PAPER if strong else INK
+    for y, row in enumerate(cells):
+        for x, cell in enumerate(row):
+            text, weight, colour = _cell(cell, most)
             axes.text(
                 x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=7, color=colour, weight=weight
             )
-    axes.set_ylim(len(rows), 0)
-    axes.set_yticks([y + 0.5 for y in range(len(rows))], [label for label, _ in rows])
+    axes.set_ylim(down, 0)
+    axes.set_yticks([y + 0.5 for y in range(down)], names[0])
     axes.set_xticks(
-        [x + 0.5 for x in range(len(classes))], classes, rotation=40, ha="right", rotation_mode="anchor"
+        [x + 0.5 for x in range(across_)], names[1], rotation=40, ha="right", rotation_mode="anchor"
     )
     axes.tick_params(length=0)
     for side in axes.spines.values():
         side.set_visible(False)
-    bar = figure.colorbar(mesh, ax=axes, fraction=0.03, pad=0.02)
-    bar.set_label(f"difference to {comparison.baseline_arm}, points")
-    axes.set_xlabel("bold: the interval leaves 0 out")
+    figure.colorbar(mesh, ax=axes, fraction=0.05, pad=0.02, aspect=12)
+    axes.set_xlabel(f"points less {comparison.baseline_arm}; bold: the interval leaves 0 out")
     title(figure, _title(comparison, classifier, synthetic))
     return figure
+
+
+def _cell(cell: ClassDifference | None, most: float) -> tuple[str, str, str]:
+    """Return the text of a cell, its weight and its colour."""
+    if cell is None:
+        return "–", "normal", INK
+    points = cell.value * 100
+    outside = cell.interval.low > 0 or cell.interval.high < 0
+    # Of small differences the sign would be that of a rounding error.
+    text = f"{points:+.0f}" if abs(points) >= 0.5 else "0"
+    return text, "bold" if outside else "normal", PAPER if abs(points) > 0.62 * most else INK
 
 
 def _title(comparison: Comparison, classifier: str, synthetic: str | None) -> str:
     of = f", {synthetic}" if synthetic else ""
     return f"{classifier} on {comparison.benchmark.id}{of}"
-
-
-def _whole(points: float) -> str:
-    return f"{points:+.0f}" if abs(points) >= 0.5 else "0"
 
 
 def _look(comparison: Comparison, row: Row) -> Look:

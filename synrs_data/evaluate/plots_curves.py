@@ -16,6 +16,7 @@ from synrs_data.evaluate.plots_style import (
     handle,
     legend,
     points,
+    short,
     shot_counts,
     strategies,
     title,
@@ -23,10 +24,11 @@ from synrs_data.evaluate.plots_style import (
 )
 from synrs_data.evaluate.results import Interval
 
-_DODGE = 0.05
-"""Series stand side by side by this share of a doubling, so that their bars do not cover each other."""
+_DODGE, _WIDEST = 0.06, 0.5
+"""Series stand side by side by this share of a doubling, so that their bars do not cover each other; all together
+they take no more than the second number."""
 
-_PANEL, _HEIGHT = 3.1, 2.5
+_ACROSS, _WIDTH, _HEIGHT = 3, 3.1, 2.4
 
 
 def ratio_figure(comparison: Comparison, classifier: str) -> Any | None:
@@ -37,7 +39,7 @@ def ratio_figure(comparison: Comparison, classifier: str) -> Any | None:
     Returns:
         A matplotlib figure; None where no arm is mixed.
     """
-    rows = [row for row in comparison.rows if row.classifier == classifier]
+    rows = _rows_of(comparison, classifier)
     mixed = [row for row in rows if row.role == "mixed"]
     if not mixed:
         return None
@@ -45,9 +47,10 @@ def ratio_figure(comparison: Comparison, classifier: str) -> Any | None:
     looks = shot_counts(_sorted_shots(row.shots for row in mixed))
     ratios = sorted({row.ratio for row in rows if row.ratio})
     start = math.log2(ratios[0]) - 1
-    figure, panels = _panels(len(sets), f"{classifier} on {comparison.benchmark.id}: over the ratio")
-    for column, name in enumerate(sets):
-        top, bottom = panels[0][column], panels[1][column]
+    figure, panels = _panels(
+        len(sets), f"{classifier} on {comparison.benchmark.id}: over the ratio", comparison
+    )
+    for (top, bottom), name in zip(panels, sets, strict=True):
         shown = []
         lines = _ratio_lines(rows, name, looks)
         for place, (own, real, look) in enumerate(lines):
@@ -64,12 +67,10 @@ def ratio_figure(comparison: Comparison, classifier: str) -> Any | None:
             _draw_differences(bottom, x, own, look)
         chance_line(top, comparison.chance, shown)
         zero_line(bottom)
-        top.set_title(name)
-        for axes in (top, bottom):
-            axes.set_xticks([start, *(math.log2(ratio) for ratio in ratios)])
-            axes.set_xticklabels(["0", *(f"{ratio:g}" for ratio in ratios)])
+        top.set_title(short(name))
+        marks = [start, *(math.log2(ratio) for ratio in ratios)]
+        bottom.set_xticks(marks, ["0", *(f"{ratio:g}" for ratio in ratios)])
         bottom.set_xlabel("added images for a real one")
-    _name_rows(panels, comparison)
     kinds = [kind for kind in CONTROLS if any(row.kind == kind for row in rows)]
     entries = [handle("all real" if s is None else f"{s} a class", look) for s, look in looks.items()]
     legend(figure, entries + [handle(f"{kind} (control)", control(kind)) for kind in kinds])
@@ -85,7 +86,7 @@ def shots_figure(comparison: Comparison, classifier: str) -> Any | None:
     Returns:
         A matplotlib figure; None with fewer than two shot counts.
     """
-    rows = [row for row in comparison.rows if row.classifier == classifier]
+    rows = _rows_of(comparison, classifier)
     real = [row for row in rows if row.role == "real"]
     shots = _sorted_shots(row.shots for row in rows if row.role in ("real", "mixed"))
     if len(shots) < 2 or not real:
@@ -93,9 +94,10 @@ def shots_figure(comparison: Comparison, classifier: str) -> Any | None:
     at = {row.shots: math.log2(row.real_per_class) for row in rows if row.role in ("real", "mixed")}
     ratios = sorted({row.ratio for row in rows if row.ratio}) or [0.0]
     looks = strategies(comparison)
-    figure, panels = _panels(len(ratios), f"{classifier} on {comparison.benchmark.id}: over real images")
-    for column, ratio in enumerate(ratios):
-        top, bottom = panels[0][column], panels[1][column]
+    figure, panels = _panels(
+        len(ratios), f"{classifier} on {comparison.benchmark.id}: over real images", comparison
+    )
+    for (top, bottom), ratio in zip(panels, ratios, strict=True):
         own = [row for row in rows if ratio and row.ratio == ratio]
         series = [(real, REAL)]
         series += [([r for r in own if r.synthetic == name], look) for name, look in looks.items()]
@@ -113,11 +115,8 @@ def shots_figure(comparison: Comparison, classifier: str) -> Any | None:
         chance_line(top, comparison.chance, [*(row for each, _ in series for row in each), *alone])
         zero_line(bottom)
         top.set_title(f"{ratio:g} added for a real one" if ratio else "real images alone")
-        for axes in (top, bottom):
-            axes.set_xticks([at[each] for each in shots])
-            axes.set_xticklabels([_shots_name(each, at[each]) for each in shots])
+        bottom.set_xticks([at[each] for each in shots], [_shots_name(each, at[each]) for each in shots])
         bottom.set_xlabel("real images a class")
-    _name_rows(panels, comparison)
     used = [row.synthetic for row in rows if row.role == "mixed"]
     entries = [handle("real", REAL)] + [handle(name, look) for name, look in looks.items() if name in used]
     kinds = [kind for kind in CONTROLS if any(row.kind == kind for row in rows)]
@@ -126,6 +125,15 @@ def shots_figure(comparison: Comparison, classifier: str) -> Any | None:
     entries += [handle(f"{name} alone, all of it", _alone(looks[name])) for name in lone]
     legend(figure, entries)
     return figure
+
+
+def _rows_of(comparison: Comparison, classifier: str) -> list[Row]:
+    """Return the arms of a classifier; of those that several results give other predictions for, the first."""
+    found: dict[tuple[str | None, str, int | None, float], Row] = {}
+    for row in comparison.rows:
+        if row.classifier == classifier:
+            found.setdefault((row.synthetic, row.kind, row.shots, row.ratio), row)
+    return list(found.values())
 
 
 def _ratio_lines(
@@ -145,19 +153,38 @@ def _ratio_lines(
     return found
 
 
-def _panels(columns: int, text: str) -> tuple[Any, Any]:
+def _panels(count: int, text: str, comparison: Comparison) -> tuple[Any, list[tuple[Any, Any]]]:
+    """Return a figure with pairs of panels, values above differences, all on the same two scales."""
     from matplotlib.figure import Figure
 
-    width = max(5.0, _PANEL * columns + 0.6)
-    figure = Figure(figsize=(width, 2 * _HEIGHT + 1.2), layout="constrained")
-    panels = figure.subplots(2, columns, sharex="col", sharey="row", squeeze=False)
+    columns = min(count, _ACROSS)
+    blocks = -(-count // columns)
+    figure = Figure(
+        figsize=(max(5.0, _WIDTH * columns + 0.6), 2 * _HEIGHT * blocks + 1.2), layout="constrained"
+    )
     title(figure, text)
-    return figure, panels
-
-
-def _name_rows(panels: Any, comparison: Comparison) -> None:
-    panels[0][0].set_ylabel(f"{comparison.metric}, per cent")
-    panels[1][0].set_ylabel(f"difference to {comparison.baseline_arm}, points")
+    grid = figure.subplots(2 * blocks, columns, squeeze=False)
+    pairs: list[tuple[Any, Any]] = []
+    for place in range(blocks * columns):
+        block, column = divmod(place, columns)
+        top, bottom = grid[2 * block][column], grid[2 * block + 1][column]
+        if place >= count:
+            top.set_axis_off()
+            bottom.set_axis_off()
+            continue
+        top.sharex(bottom)
+        top.tick_params(labelbottom=False)
+        if pairs:
+            top.sharey(pairs[0][0])
+            bottom.sharey(pairs[0][1])
+        if column:
+            top.tick_params(labelleft=False)
+            bottom.tick_params(labelleft=False)
+        else:
+            top.set_ylabel(f"{comparison.metric}, per cent")
+            bottom.set_ylabel(f"difference to {comparison.baseline_arm}, points")
+        pairs.append((top, bottom))
+    return figure, pairs
 
 
 def _alone(look: Look) -> Look:
@@ -175,7 +202,7 @@ def _draw_differences(axes: Any, x: Sequence[float], rows: Sequence[Row], look: 
 
 
 def _shift(place: int, count: int) -> float:
-    return _DODGE * (place - (count - 1) / 2)
+    return min(_DODGE, _WIDEST / count) * (place - (count - 1) / 2)
 
 
 def _sorted_shots(shots: Any) -> list[int | None]:

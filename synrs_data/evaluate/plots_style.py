@@ -68,6 +68,7 @@ class Look:
 
 
 REAL = Look(INK, "s")
+_LONGEST = 36
 
 
 def control(kind: str, colour: str = "#666666") -> Look:
@@ -143,9 +144,14 @@ def handle(label: str, look: Look) -> Any:
     from matplotlib.lines import Line2D
 
     return Line2D(
-        [], [], color=look.colour, marker=look.marker, linestyle=look.style, label=label,
+        [], [], color=look.colour, marker=look.marker, linestyle=look.style, label=short(label),
         markerfacecolor=PAPER if look.hollow else look.colour, markeredgewidth=1.0,
     )  # fmt: skip
+
+
+def short(text: str) -> str:
+    """Return a name that fits beside an axis."""
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def legend(figure: Any, entries: Sequence[Any]) -> None:
