@@ -48,17 +48,8 @@ def make_baseline(text: str, device: str = "auto") -> Baseline:
         RecipeError: There is no such baseline or option.
         UserError: There is no such device.
     """
-    name, _, rest = text.partition(":")
+    name, options = parse_baseline(text)
     cls = lookup("baselines", name)
-    options = {}
-    for part in filter(None, _NEXT_OPTION.split(rest)):
-        key, equals, value = part.partition("=")
-        if not equals:
-            raise RecipeError(
-                f"`--baseline {text}`: '{part}' is no KEY=VALUE",
-                fix=f"write `--baseline {name}:KEY=VALUE,KEY=VALUE`",
-            )
-        options[key] = value
     try:
         checked = cls.Options.model_validate(options)
     except ValidationError as error:
@@ -68,6 +59,25 @@ def make_baseline(text: str, device: str = "auto") -> Baseline:
         ) from error
     baseline: Baseline = cls(checked, choose_devices(device, 1, 1)[0])
     return baseline
+
+
+def parse_baseline(text: str) -> tuple[str, dict[str, str]]:
+    """Return name and options of `NAME:KEY=VALUE,KEY=VALUE`.
+
+    Raises:
+        RecipeError: It is not written so.
+    """
+    name, _, rest = text.partition(":")
+    options = {}
+    for part in filter(None, _NEXT_OPTION.split(rest)):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise RecipeError(
+                f"`--baseline {text}`: '{part}' is no KEY=VALUE",
+                fix=f"write `--baseline {name}:KEY=VALUE,KEY=VALUE`",
+            )
+        options[key] = value
+    return name, options
 
 
 def check_task(benchmark: AnyBenchmark, baseline: Any) -> None:

@@ -109,7 +109,7 @@ def open_synthetic(
         UserError: There is no such build, a file of it has changed, a class has no image, its images are real, or
             one is a test image or was made from one.
     """
-    folder, source, revision = _place(location)
+    folder, source, revision = build_folder(location)
     if not folder.manifest.is_file():
         raise UserError(
             "is no finished build: it has no manifest.json",
@@ -125,7 +125,7 @@ def open_synthetic(
         )
     if isinstance(generator, dict) and generator.get("synthetic") is False:
         raise UserError("holds real images, no synthetic ones", where=location, fix="give a generated build")
-    rows = pl.concat(list(_tables(folder, manifest)), how="vertical")
+    rows = pl.concat(list(tables(folder, manifest)), how="vertical")
     known = rows.filter(pl.col("label_name").is_in(benchmark.class_names))
     counts = set(known["label_name"].to_list())
     if missing := [name for name in benchmark.class_names if name not in counts]:
@@ -152,7 +152,8 @@ def open_synthetic(
     return SyntheticSet(images, record)
 
 
-def _place(location: str) -> tuple[BuildFolder, str, str]:
+def build_folder(location: str) -> tuple[BuildFolder, str, str]:
+    """Return a build's folder, its name and its revision; what is on the Hub is fetched."""
     address = parse_address(location)
     if address is not None:
         root, build = fetch_build(
@@ -165,7 +166,7 @@ def _place(location: str) -> tuple[BuildFolder, str, str]:
 
 def _recipe(folder: BuildFolder, manifest: dict[str, Any]) -> RecipeRecord:
     name = folder.recipe.name
-    content = _promised(folder, name, manifest["files"].get(name, {"sha256": ""}))
+    content = promised(folder, name, manifest["files"].get(name, {"sha256": ""}))
     try:
         values = parse_yaml(content.decode())
         return RecipeRecord(
@@ -177,12 +178,12 @@ def _recipe(folder: BuildFolder, manifest: dict[str, Any]) -> RecipeRecord:
         raise UserError("cannot be read as a recipe", where=str(folder.recipe), fix=_FIX) from error
 
 
-def _tables(folder: BuildFolder, manifest: dict[str, Any]) -> Iterator[pl.DataFrame]:
+def tables(folder: BuildFolder, manifest: dict[str, Any]) -> Iterator[pl.DataFrame]:
     """Yield key, label, shard and origin of the packed images of each table."""
     for name, entry in manifest["files"].items():
         if not (name.startswith(f"{folder.metadata.name}/") and name.endswith(".parquet")):
             continue
-        content = _promised(folder, name, entry)
+        content = promised(folder, name, entry)
         table = pl.read_parquet(io.BytesIO(content))
         origin = pl.col("derived_from") if "derived_from" in table.columns else pl.lit("")
         yield table.select(
@@ -190,7 +191,7 @@ def _tables(folder: BuildFolder, manifest: dict[str, Any]) -> Iterator[pl.DataFr
         )
 
 
-def _promised(folder: BuildFolder, name: str, entry: dict[str, Any]) -> bytes:
+def promised(folder: BuildFolder, name: str, entry: dict[str, Any]) -> bytes:
     """Return the contents of a build's file after checking them."""
     path = folder.root / name
     if not path.is_file():
@@ -206,7 +207,7 @@ def _images(
 ) -> ImageSet:
     found: dict[str, SourceImage] = {}
     for name in rows["file"].unique(maintain_order=True):
-        _promised(folder, name, manifest["files"].get(name, {"sha256": ""}))
+        promised(folder, name, manifest["files"].get(name, {"sha256": ""}))
         path = folder.root / name
         for member, offset, size in tar_images(path, manifest["image_format"], ""):
             found[member.partition(".")[0]] = SourceImage(f"{name}:{member}", path, member, offset, size)

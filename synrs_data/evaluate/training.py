@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from synrs_data.evaluate.protocols.base import Samples, TrainingProtocol
 from synrs_data.evaluate.results import Counts
 from synrs_data.shards.table import write_table
 
-_WORK = ".work"
+WORK = ".work"
 _CONDITIONS = "conditions.json"
 
 _MOST = 4 * 2**30
@@ -98,10 +99,7 @@ class Trainer:
         protocol = self._of_arm(arm)
         train = self._samples(drawn.real, drawn.synthetic, self._copies(arm, drawn, seed))
         validation = self._samples(drawn.validation_real, drawn.validation_synthetic, None)
-        text = None
-        if protocol.needs_text:
-            assert self._encoder is not None
-            text = self._encoder.class_features(self._benchmark)
+        text = self._class_features if protocol.needs_text else None
         test = self._of("test")
         scores = protocol.fit_predict(train, validation, test, self._classes, text=text, seed=seed)
         if scores.shape != (len(test), self._classes) or not np.isfinite(scores).all():
@@ -152,6 +150,12 @@ class Trainer:
             altered = augment(altered, arm.kind, seed)
         inputs = altered if self._protocol.inputs == "images" else self._encode(altered)
         return Samples(inputs, images.labels, np.zeros(len(images), dtype=np.bool_))
+
+    @cached_property
+    def _class_features(self) -> NDArray[np.float32]:
+        """Features of the classes' prompts, the same for every arm and seed."""
+        assert self._encoder is not None
+        return self._encoder.class_features(self._benchmark)
 
     def _encode(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         assert self._encoder is not None
@@ -206,7 +210,7 @@ def run_arms(
                 copies=len(drawn.copied),
                 validation=len(drawn.validation_real) + len(drawn.validation_synthetic),
             )
-    work = _begin(folder / _WORK, conditions)
+    work = begin_work(folder / WORK, conditions)
     predicted: dict[str, list[NDArray[np.int64]]] = {arm.name: [] for arm in arms}
     for arm, seed in ((arm, seed) for seed in seeds for arm in arms):
         path = work / f"{arm.name}-{seed}.parquet"
@@ -222,11 +226,11 @@ def run_arms(
 
 def end_work(folder: Path) -> None:
     """Remove what a finished run has kept for its continuation."""
-    shutil.rmtree(folder / _WORK, ignore_errors=True)
+    shutil.rmtree(folder / WORK, ignore_errors=True)
 
 
-def _begin(work: Path, conditions: dict[str, Any]) -> Path:
-    """Return the folder of finished pairs, emptied if they are of other conditions."""
+def begin_work(work: Path, conditions: dict[str, Any]) -> Path:
+    """Return the folder of what an interrupted run has finished, emptied if they are of other conditions."""
     text = json.dumps(conditions, sort_keys=True, indent=1)
     try:
         same = (work / _CONDITIONS).read_text(encoding="utf-8") == text

@@ -112,6 +112,10 @@ class DegradedImages:
             found.update(f"{key} {hashlib.sha256(content()).hexdigest()}\n".encode())
         return found.hexdigest()
 
+    def file_digests(self) -> tuple[str, ...]:
+        """Return the sha256 of each file; see `PairSource`."""
+        return tuple(hashlib.sha256(content()).hexdigest() for content in self._found.values())
+
 
 def pixels_digest(image: NDArray[np.uint8]) -> str:
     """Return the sha256 over size and pixels of an image, whatever its file's format."""

@@ -64,6 +64,10 @@ class PairSource(Protocol):
         """Return the sha256 over what decides all pairs."""
         ...
 
+    def file_digests(self) -> tuple[str, ...]:
+        """Return the sha256 of the file of each high-resolution image, by which builds say what they are made from."""
+        ...
+
 
 class PairedFolders:
     """Two folders, as RealSR's test pairs lie.
@@ -111,6 +115,10 @@ class PairedFolders:
         text = f"{self._low.digest()} {self._high.digest()} {self._match} {self.scale}"
         return hashlib.sha256(text.encode()).hexdigest()
 
+    def file_digests(self) -> tuple[str, ...]:
+        """Return the sha256 of each high-resolution file; see `PairSource`."""
+        return tuple(hashlib.sha256(high.read()).hexdigest() for _, high in self._pairs.values())
+
 
 class PackedPairs:
     """Pairs as this package builds them: samples with `lr.png` and `hr.png`.
@@ -156,6 +164,10 @@ class PackedPairs:
         """Return the sha256 over the tars and the split."""
         text = f"{self._low.digest()} {self._high.digest()} {self._split} {self.scale}"
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def file_digests(self) -> tuple[str, ...]:
+        """Return the sha256 of each high-resolution file; see `PairSource`."""
+        return tuple(hashlib.sha256(high.read()).hexdigest() for _, high in self._pairs.values())
 
 
 def _read(

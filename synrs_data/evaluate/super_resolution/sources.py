@@ -10,8 +10,10 @@ from pathlib import Path
 from synrs_data import files
 from synrs_data.errors import UserError
 from synrs_data.evaluate.benchmark import SuperResolution
+from synrs_data.evaluate.data import DatasetRecord
 from synrs_data.evaluate.super_resolution.degraded_pairs import DegradedImages
 from synrs_data.evaluate.super_resolution.pairs import PackedPairs, PairedFolders, PairSource
+from synrs_data.image_sources.hub import parse_address
 from synrs_data.registry import lookup
 
 
@@ -59,6 +61,49 @@ def pair_source(
             fix=dataset.get,
         )
     return found
+
+
+def dataset_record(
+    benchmark: SuperResolution, source: PairSource, data: str | None, *, train: int, test: int
+) -> DatasetRecord:
+    """Return which pairs were found.
+
+    With a table its digest stands for them, as the pixels of each image are in it; else what `digest` says.
+
+    Args:
+        benchmark: Which data.
+        source: Its test pairs.
+        data: Where they lie; None for the benchmark's own `path`.
+        train: Number of real pairs to train on.
+        test: Number of test pairs.
+    """
+    dataset = benchmark.dataset
+    location = str(data or _place(benchmark))
+    address = parse_address(location)
+    return DatasetRecord(
+        name=dataset.name,
+        content_sha256=pinned_content(benchmark) or source.digest(),
+        pinned=pinned_content(benchmark) is not None,
+        source=Path(location).expanduser().resolve().name if address is None else address.name,
+        revision="local" if address is None else address.revision or "main",
+        train=train,
+        test=test,
+    )
+
+
+def pinned_content(benchmark: SuperResolution) -> str | None:
+    """Return the digest that a benchmark pins its pairs by; None where it does not."""
+    return benchmark.dataset.items_sha256 or benchmark.dataset.content_sha256
+
+
+def pinned_keys(benchmark: SuperResolution) -> tuple[str, ...] | None:
+    """Return the keys of the test pairs of a benchmark with a table; None for one without.
+
+    Raises:
+        UserError: The table is missing or not the pinned one.
+    """
+    dataset = benchmark.dataset
+    return None if dataset.items is None else tuple(_items(benchmark, dataset.items, str(dataset.split)))
 
 
 def _place(benchmark: SuperResolution) -> str | None:

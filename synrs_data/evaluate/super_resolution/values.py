@@ -118,7 +118,7 @@ def means(
     """
     found = []
     for name in _metrics_of(table):
-        values = _matrix(table, baseline, arm, name)
+        values = matrix(table, baseline, arm, name)
         kept = values[:, np.isfinite(values).all(axis=0)]
         seeds, count = kept.shape
         if not count:
@@ -153,7 +153,7 @@ def mean_difference(
     Raises:
         VerificationError: The table has no such rows, or they are of other seeds or images.
     """
-    a, b = _matrix(table, *first, metric), _matrix(table, *second, metric)
+    a, b = matrix(table, *first, metric), matrix(table, *second, metric)
     keys = [_rows_of(table, *each)["key"].unique().sort().to_list() for each in (first, second)]
     seeds = [_rows_of(table, *each)["seed"].unique().sort().to_list() for each in (first, second)]
     if keys[0] != keys[1] or (seeds[0] != seeds[1] and 1 not in (len(seeds[0]), len(seeds[1]))):
@@ -260,7 +260,7 @@ def _rows_of(table: pl.DataFrame, baseline: str, arm: str) -> pl.DataFrame:
     return table.filter((pl.col("baseline") == baseline) & (pl.col("arm") == arm))
 
 
-def _matrix(table: pl.DataFrame, baseline: str, arm: str, metric: str) -> NDArray[np.float64]:
+def matrix(table: pl.DataFrame, baseline: str, arm: str, metric: str) -> NDArray[np.float64]:
     """Return the values of an arm, (seeds, images), both in order of their names."""
     rows = _rows_of(table, baseline, arm)
     if metric not in _metrics_of(table) or not rows.height:
