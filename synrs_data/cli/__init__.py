@@ -9,7 +9,17 @@ import sys
 import typer
 
 from synrs_data import __version__
-from synrs_data.cli import build, compare, distance, evaluate, evidence, inventory, models, publish
+from synrs_data.cli import (
+    build,
+    compare,
+    distance,
+    evaluate,
+    evidence,
+    inventory,
+    leaderboard,
+    models,
+    publish,
+)
 
 _STOPPED = {128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
@@ -33,6 +43,7 @@ app.command("list")(inventory.list_known)
 app.command("doctor")(inventory.doctor)
 app.add_typer(models.app, name="models")
 app.add_typer(evaluate.app, name="eval")
+app.add_typer(leaderboard.app, name="leaderboard")
 evaluate.app.command("distance")(distance.distance)
 evaluate.app.command("compare")(compare.compare)
 

@@ -168,8 +168,12 @@ def check_listing(sizes: Mapping[str, int]) -> list[Finding]:
     return findings
 
 
-def read_folder(root: Path) -> dict[str, bytes]:
+def read_folder(root: Path, *, besides: str = "") -> dict[str, bytes]:
     """Read a submission's folder, contents by path.
+
+    Args:
+        root: The folder.
+        besides: Name of a file that is left alone; a results repository has one.
 
     Raises:
         UserError: There is no such folder.
@@ -179,6 +183,8 @@ def read_folder(root: Path) -> dict[str, bytes]:
         raise UserError("is no folder", where=str(root), fix="give the folder that has submission.yaml")
     sizes, findings = {}, []
     for path, found in _walk(root, ""):
+        if path == besides:
+            continue
         if not stat.S_ISREG(found.st_mode):
             kind = "a link" if stat.S_ISLNK(found.st_mode) else "no regular file"
             findings.append(Finding("R01", f"'{path}' is {kind}"))
