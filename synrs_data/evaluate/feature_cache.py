@@ -8,7 +8,9 @@ damaged file, which has another size or values that are not finite, is made agai
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -72,21 +74,25 @@ class FeatureCache:
 
 
 def embed(encoder: Encodes, images: ImageSet) -> NDArray[np.float32]:
-    """Return the features of a set, (n, width), from the encoder."""
+    """Return the features of a set, (n, width), from the encoder; while it works, the next images are read."""
     rows, parts = list[int](), list[NDArray[np.float32]]()
-    waiting: list[NDArray[np.uint8]] = []
-    for row, image in images.read():
-        rows.append(row)
-        waiting.append(image)
-        if len(waiting) == _AT_ONCE:
-            parts.append(encoder.encode(waiting))
-            waiting = []
-    if waiting:
-        parts.append(encoder.encode(waiting))
+    chunks = _chunks(images)
+    with ThreadPoolExecutor(1) as reader:
+        ahead = reader.submit(next, chunks, None)
+        while (some := ahead.result()) is not None:
+            ahead = reader.submit(next, chunks, None)
+            rows += [row for row, _ in some]
+            parts.append(encoder.encode([image for _, image in some]))
     features = np.concatenate(parts)
     ordered = np.empty_like(features)
     ordered[rows] = features
     return ordered
+
+
+def _chunks(images: ImageSet) -> Iterator[list[tuple[int, NDArray[np.uint8]]]]:
+    read = images.read()
+    while some := list(islice(read, _AT_ONCE)):
+        yield some
 
 
 def _read(path: Path, count: int) -> NDArray[np.float32] | None:

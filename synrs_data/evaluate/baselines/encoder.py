@@ -21,6 +21,7 @@ from synrs_data import files
 from synrs_data.build.environment import environment
 from synrs_data.errors import UserError
 from synrs_data.evaluate.baselines.base import BaselineOptions, BaselineRecord, Scores, in_domain
+from synrs_data.evaluate.batches import in_batches
 from synrs_data.evaluate.benchmark import AnyBenchmark, Classification
 from synrs_data.evaluate.data import Data
 from synrs_data.evaluate.feature_cache import FeatureCache
@@ -141,19 +142,15 @@ class EncoderBaseline(ABC):
 
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
         """Return the L2-normalised features of images, (n, width)."""
-        parts = [
-            self._encoder.images(images[start : start + self._batch])
-            for start in range(0, len(images), self._batch)
-        ]
-        return np.concatenate(parts)
+        return in_batches(self._encoder.images, images, self._batch)
 
     def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return the L2-normalised features of texts, (n, width)."""
         return self._encoder.texts(texts)
 
-    @property
+    @cached_property
     def fingerprint(self) -> dict[str, Any]:
-        """Everything that its features depend on but the images."""
+        """Everything that its features depend on but the images; weights are read for it once."""
         return {
             "encoder": self._digest(),
             "quick_gelu": self._encoder.quick_gelu,
@@ -228,9 +225,10 @@ class OpenClip(EncoderBaseline):
         return encoder_digest(self._model, self._options.weights)
 
     def _origin(self) -> Origin:
-        options, digest = self._options, self._digest()
+        options = self._options
         if options.weights:
             return Origin(options.model, files.sha256(Path(options.weights)), "local", "unknown")
+        digest = self._digest()
         # The digest's calculation has fetched a Hub id; this finds it again, with what its card says.
         found = locate(
             options.model.removeprefix("local-dir:"),
