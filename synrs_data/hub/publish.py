@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +25,7 @@ from synrs_data.hub.plan import PublishPlan, make_plan
 from synrs_data.hub.pull_request import find_pull_request, open_draft
 from synrs_data.hub.remote import ABSENT, RemoteState, read_back, read_state
 from synrs_data.hub.session import Moved, Session, Waits, check_name
+from synrs_data.hub.silence import no_longer_than
 from synrs_data.hub.xet import with_lfs_if_no_xet
 from synrs_data.licenses import check_license
 from synrs_data.recipe_file import complete
@@ -95,20 +96,28 @@ def publish(
         if build.warning:
             events.emit("warning", text=build.warning)
     session = Session(repo, HfApi(token=token), waits or Waits(), events)
+    with no_longer_than(session.waits.silence_s):
+        return _publish(session, builds, private=private, create_pr=create_pr, dry_run=dry_run)
+
+
+def _publish(
+    session: Session, builds: list[LocalBuild], *, private: bool, create_pr: bool, dry_run: bool
+) -> Published:
     account = check_account(session, dry_run=dry_run)
     state = read_state(session, _MAIN)
     check_repository(session, account, state, private=private, create_pr=create_pr, dry_run=dry_run)
     plan = make_plan(session, builds, state or ABSENT, first=True)
-    events.emit("checking", files=sum(len(build.files) for build in builds))
+    session.events.emit("checking", files=sum(len(build.files) for build in builds))
     for build in builds:
         for path, size in check_contents(build):
-            events.emit("checked", file=path, bytes=size)
+            session.events.emit("checked", file=path, bytes=size)
     if plan.is_empty or dry_run:
         return _result(session, plan, (state or ABSENT).commit, None, made=False)
     if state is None:
         session.ask(
-            lambda: session.api.create_repo(repo, repo_type="dataset", private=private, exist_ok=True)
+            lambda: session.api.create_repo(session.repo, repo_type="dataset", private=private, exist_ok=True)
         )
+        session = replace(session, fresh=True)
     return _Publisher(session, builds, account, create_pr=create_pr).run()
 
 

@@ -71,6 +71,8 @@ def read_state(session: Session, revision: str) -> RemoteState | None:
         except GatedRepoError:
             raise
         except RepositoryNotFoundError:
+            if session.fresh:
+                raise
             return None
 
     info = session.ask(head)

@@ -31,11 +31,14 @@ class Waits:
         first_s: Seconds before the second try; each further wait is twice the one before.
         longest_s: Longest wait, in seconds. The Hub's quotas of requests count five minutes
             (reference/hub.md, 5); one that asks for more, such as that of commits an hour, is not waited for.
+        silence_s: Seconds after which an open connection on which nothing comes or goes counts as broken. The Hub
+            itself ends a request with 504 after about a minute.
     """
 
     tries: int = 7
     first_s: float = 1.0
     longest_s: float = 300.0
+    silence_s: float = 120.0
 
     def seconds(self, attempt: int, asked: float | None) -> float:
         """Return how long to wait after try number `attempt`, from 0, if the Hub asked for `asked` seconds."""
@@ -56,12 +59,14 @@ class Session:
         api: The Hub's client.
         waits: When to give up.
         events: Takes `hub_waits` events.
+        fresh: Whether we have just made the repository, so that a 404 may mean that not all of the Hub knows it yet.
     """
 
     repo: str
     api: HfApi
     waits: Waits
     events: EventLog = field(repr=False)
+    fresh: bool = False
     later: ClassVar[str] = (
         "run the same command later: what was uploaded is kept, and no half of a version is visible"
     )
@@ -111,7 +116,8 @@ class Session:
         status, asked = _status(error), _retry_after(error)
         if status == HTTPStatus.PRECONDITION_FAILED:
             raise Moved from error
-        if not (status in _TRANSIENT or (status is None and _is_broken_connection(error))):
+        busy = status in _TRANSIENT or (self.fresh and status == HTTPStatus.NOT_FOUND)
+        if not (busy or (status is None and _is_broken_connection(error))):
             refusal = self.refusal(error)
             if refusal is error:
                 raise error

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from synrs_data.hub.session import Session
 
 _ABSENT = {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.NOT_IMPLEMENTED}
+_NOT_YET = {"RepoNotFound", "RevisionNotFound"}
 
 
 @contextlib.contextmanager
@@ -36,7 +37,8 @@ def with_lfs_if_no_xet(session: Session, revision: str, *, create_pr: bool) -> I
         answer = get_session().get(
             url, params={"create_pr": "1"} if create_pr else {}, headers=session.headers()
         )
-        if answer.status_code in _ABSENT:
+        # A 404 with such a code is about the repository: not every part of the Hub knows a new one at once.
+        if answer.status_code in _ABSENT and answer.headers.get("X-Error-Code") not in _NOT_YET:
             return False
         hf_raise_for_status(answer)
         return True

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from threading import Event
 from typing import Any
 
-from starlette.responses import JSONResponse
+from starlette.responses import HTMLResponse, JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
@@ -57,17 +57,33 @@ class Fault(ABC):
 
 @dataclass(frozen=True, slots=True)
 class Answer(Fault):
-    """An error instead of the work: 429, 500, 503, 412 or any other status."""
+    """An error instead of the work: 429, 500, 503, 412 or any other status; `code` is the Hub's `X-Error-Code`."""
 
     status: int
     retry_after: int | None = None
     message: str = "injected by the test"
+    code: str | None = None
 
     async def strike(self, turn: Turn) -> None:
         """Answer the error."""
         await turn.drain()
         headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+        if self.code is not None:
+            headers |= {"X-Error-Code": self.code, "X-Error-Message": self.message}
         await JSONResponse({"error": self.message}, self.status, headers)(turn.scope, turn.receive, turn.send)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Fault):
+    """A page for people instead of the work, as a captive portal or a proxy answers it."""
+
+    status: int = 200
+    text: str = "<!DOCTYPE html><title>Log in</title>"
+
+    async def strike(self, turn: Turn) -> None:
+        """Answer the page."""
+        await turn.drain()
+        await HTMLResponse(self.text, self.status)(turn.scope, turn.receive, turn.send)
 
 
 @dataclass(frozen=True, slots=True)

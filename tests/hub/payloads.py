@@ -51,7 +51,8 @@ def tree(repo: Repo, commit: Commit, folder: str, *, recursive: bool, expand: bo
         below = file.path.removeprefix(prefix).split("/")
         for depth in range(1, len(below) if recursive else min(len(below), 2)):
             name = prefix + "/".join(below[:depth])
-            entries.setdefault(name, directory(name, commit))
+            if name not in entries:
+                entries[name] = directory(name, commit)
         if recursive or len(below) == 1:
             entries[file.path] = entry(file)
     if expand:
