@@ -46,7 +46,7 @@ def run(
     synthetic: Annotated[
         str | None,
         typer.Option(
-            help="Synthetic images: folder of a finished build, or hf://datasets/USER/NAME[@REV][/CONFIG]."
+            help="Synthetic images or pairs: folder of a finished build, or hf://datasets/USER/NAME[@REV][/CONFIG]."
         ),
     ] = None,
     arms: Annotated[
@@ -79,21 +79,48 @@ def run(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     bootstrap_seed: Annotated[int, typer.Option(min=0, help="Seed of the confidence intervals.")] = 0,
+    keep_outputs: Annotated[
+        bool, typer.Option("--keep-outputs", help="Of super-resolution: keep the images that are made.")
+    ] = False,
 ) -> None:
     """Score baselines on a benchmark, and write result.json and predictions.parquet for each.
 
     Without `--protocol` models are scored zero-shot. With one, a classifier is trained on every arm and seed; an
-    interrupted run goes on where it was when it is started again.
+    interrupted run goes on where it was when it is started again. Super-resolution needs no protocol: its baseline
+    compact-sr is trained on every arm and seed, the others are measured as they are.
     """
     from synrs_data.errors import UserError
-    from synrs_data.evaluate import Retrieval, evaluate, load_scored
+    from synrs_data.evaluate import Retrieval, SuperResolution, evaluate, load_benchmark
     from synrs_data.evaluate.arms import parse_arms
     from synrs_data.evaluate.retrieval_run import evaluate_retrieval
     from synrs_data.evaluate.run import make_baseline
 
-    found = load_scored(benchmark)
+    found = load_benchmark(benchmark)
     if device not in ("auto", "cpu", "cuda"):
         raise UserError(f"there is no device '{device}'", fix="give auto, cpu or cuda")
+    if isinstance(found, SuperResolution):
+        from synrs_data.cli.super_resolution import run_pairs
+
+        if protocol != _ZERO_SHOT or features or cache is not None:
+            raise UserError(
+                "super-resolution has no protocol and no features",
+                fix="leave `--protocol`, `--features` and `--cache` out; the baseline compact-sr is trained on arms",
+            )
+        run_pairs(
+            found,
+            baseline or (),
+            out,
+            arms=arms,
+            seeds=seeds,
+            data=data,
+            synthetic=synthetic,
+            device=device,
+            bootstrap_seed=bootstrap_seed,
+            keep_outputs=keep_outputs,
+        )
+        return
+    if keep_outputs:
+        raise UserError(f"{found.task} makes no images to keep", fix="leave `--keep-outputs` out")
     # Every name and option is checked before the first model runs.
     trained = _protocol(protocol, device)
     chosen = parse_arms(arms) if arms is not None else ()
@@ -151,43 +178,66 @@ def verify(
     data: Annotated[
         str | None,
         typer.Option(
-            help="Where the images lie, if no pinned table of the benchmark lists its test; of retrieval always."
+            help="Where the images lie, if no pinned table of the benchmark lists its test; of retrieval always; of "
+            "super-resolution to measure kept outputs again."
         ),
     ] = None,
 ) -> None:
     """Compute every number of a result again from its predictions; exit 3 if anything differs."""
     from synrs_data.errors import UserError, VerificationError
-    from synrs_data.evaluate import differences, load_scored, read_result
+    from synrs_data.evaluate import SuperResolution, differences, load_benchmark, read_result
     from synrs_data.evaluate.benchmark import benchmarks
+    from synrs_data.evaluate.super_resolution.results import is_super_resolution, read_super_resolution
 
-    said = read_result(result)
+    said = read_super_resolution(result) if is_super_resolution(result) else read_result(result)
     if benchmark is None and said.benchmark.id not in benchmarks():
         raise UserError(
             f"its benchmark '{said.benchmark.id}' is none of the shipped ones",
             where=str(result),
             fix="give `--benchmark FILE`",
         )
-    faults = list(differences(result, load_scored(benchmark or said.benchmark.id), data))
+    found = load_benchmark(benchmark or said.benchmark.id)
+    if found.task != said.benchmark.task:
+        raise VerificationError(
+            f"is a result of {said.benchmark.task}, the benchmark '{found.id}' is of {found.task}",
+            where=str(result),
+            fix="give the benchmark that it is of",
+        )
+    if isinstance(found, SuperResolution):
+        from synrs_data.cli.super_resolution import verify_pairs
+
+        faults, summary = verify_pairs(result, found, data)
+    else:
+        faults = list(differences(result, found, data))
+        metrics = sum(len(arm.metrics) for arm in said.arms)
+        summary = f"{said.predictions.rows} predictions and {metrics} metrics of {said.baseline.name} are as they say"
     for fault in faults:
         typer.echo(fault)
     if faults:
         raise VerificationError(
             f"{len(faults)} differences", where=str(result), fix="run `synrs-data eval run` again"
         )
-    metrics = sum(len(arm.metrics) for arm in said.arms)
-    typer.echo(
-        f"{said.predictions.rows} predictions and {metrics} metrics of {said.baseline.name} are as they say"
-    )
+    typer.echo(summary)
 
 
 @app.command("schema")
-def schema() -> None:
-    """Print the JSON Schema of result.json."""
+def schema(
+    task: Annotated[
+        str, typer.Option(help="classification, retrieval or super-resolution.")
+    ] = "classification",
+) -> None:
+    """Print the JSON Schema of result.json: one for classification and retrieval, one for super-resolution."""
     import json
 
+    from synrs_data.errors import UserError
+    from synrs_data.evaluate.benchmark import TASKS
     from synrs_data.evaluate.results import result_schema
+    from synrs_data.evaluate.super_resolution.results import TASK, super_resolution_schema
+    from synrs_data.resources import suggestion
 
-    typer.echo(json.dumps(result_schema(), indent=2))
+    if task not in TASKS:
+        raise UserError(f"there is no task '{task}'", fix=suggestion(task, list(TASKS), what="task"))
+    typer.echo(json.dumps(super_resolution_schema() if task == TASK else result_schema(), indent=2))
 
 
 def _protocol(text: str, device: str) -> TrainingProtocol | None:

@@ -4,9 +4,9 @@ from synrs_data.evaluate.benchmark import (
     Benchmark,
     Classification,
     Retrieval,
+    SuperResolution,
     load_benchmark,
     load_classification,
-    load_scored,
 )
 from synrs_data.evaluate.results import Result, read_result
 from synrs_data.evaluate.run import evaluate
@@ -17,10 +17,10 @@ __all__ = [
     "Classification",
     "Result",
     "Retrieval",
+    "SuperResolution",
     "differences",
     "evaluate",
     "load_benchmark",
     "load_classification",
-    "load_scored",
     "read_result",
 ]

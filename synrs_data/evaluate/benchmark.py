@@ -231,14 +231,3 @@ def load_classification(name: str) -> Classification:
             fix="choose another benchmark: `synrs-data list benchmarks`",
         )
     return benchmark
-
-
-def load_scored(name: str) -> Classification | Retrieval:
-    """Load a benchmark that baselines score: of classification or retrieval.
-
-    Raises:
-        RecipeError: See `load_benchmark`.
-        UserError: It is of another task.
-    """
-    benchmark = load_benchmark(name)
-    return benchmark if isinstance(benchmark, Retrieval) else load_classification(name)

@@ -111,5 +111,5 @@ class ImagePairs(Part):
 class ImageMetric(Part):
     """A number of super-resolution; its id says its whole configuration, such as "psnr-y@crop4"."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9@+_.:=-]*$")
+    name: str = Field(pattern=r"^[a-z0-9][A-Za-z0-9@+_.:=-]*$")
     direction: Direction

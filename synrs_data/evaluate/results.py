@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -234,8 +235,22 @@ def read_result(path: Path) -> Result:
     try:
         return Result.model_validate_json(file.read_bytes())
     except ValidationError as error:
+        if named_task(file) == "super-resolution":
+            raise UserError(
+                "is a result of super-resolution, which is not read here",
+                where=str(file),
+                fix="give results of classification or retrieval",
+            ) from error
         raise VerificationError(
             f"is no result of schema version {SCHEMA_VERSION}: {explain(error, Result)}",
             where=str(file),
             fix="run `synrs-data eval run` again",
         ) from error
+
+
+def named_task(file: Path) -> str:
+    """Return the task that a result names, though it may have no other part; empty where it names none."""
+    try:
+        return str(json.loads(file.read_bytes())["benchmark"]["task"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return ""

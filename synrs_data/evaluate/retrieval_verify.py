@@ -44,7 +44,7 @@ def find_retrieval_faults(path: Path, benchmark: Retrieval, data: str | None = N
     if (result.protocol.name, names, result.seeds) != (ZERO_SHOT, [ZERO_SHOT], (0,)):
         yield Fault("record", f"retrieval has the one arm {ZERO_SHOT} and seed 0, not {', '.join(names)}")
         return
-    table, faults = read_predictions(result_folder(path), result, COLUMNS)
+    table, faults = read_predictions(result_folder(path), result.predictions, COLUMNS)
     yield from faults
     if table is None:
         return

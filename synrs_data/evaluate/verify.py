@@ -35,6 +35,7 @@ from synrs_data.evaluate.results import (
     ArmValue,
     Bootstrap,
     MetricValue,
+    PredictionsRecord,
     Result,
     read_result,
     result_folder,
@@ -91,7 +92,7 @@ def find_faults(
     yield from about("record", record_faults(result, benchmark, content, pinned=pinned))
     yield from about("record", _arms(result, benchmark))
     columns = COLUMNS | SCORES if result.protocol.name == ZERO_SHOT else COLUMNS
-    table, faults = read_predictions(result_folder(path), result, columns)
+    table, faults = read_predictions(result_folder(path), result.predictions, columns)
     yield from faults
     if table is None:
         return
@@ -171,10 +172,10 @@ def _counts(arm: ArmValue, result: Result, classes: int) -> Iterator[str]:
 
 
 def read_predictions(
-    folder: Path, result: Result, columns: Mapping[str, pl.DataType]
+    folder: Path, record: PredictionsRecord, columns: Mapping[str, pl.DataType]
 ) -> tuple[pl.DataFrame | None, list[Fault]]:
     """Return the predictions of a result, None if they cannot be read, and what is wrong with their file."""
-    path = folder / result.predictions.file
+    path = folder / record.file
     try:
         content = path.read_bytes()
         table = pl.read_parquet(io.BytesIO(content))
@@ -187,8 +188,8 @@ def read_predictions(
     if empty := [name for name in columns if table[name].has_nulls()]:
         return None, [Fault("table", f"{path.name}: has empty values in {', '.join(empty)}")]
     found = hashlib.sha256(content).hexdigest()
-    if found != result.predictions.sha256:
-        text = f"{path.name} has the sha256 {found}, the result says {result.predictions.sha256}"
+    if found != record.sha256:
+        text = f"{path.name} has the sha256 {found}, the result says {record.sha256}"
         return table, [Fault("digest", text)]
     return table, []
 
@@ -300,7 +301,7 @@ def _arm(said: ArmValue, numbers: Numbers) -> Iterator[str]:
         yield f"per_class has the classes {list(said.per_class)}, not {list(numbers.per_class)}"
         return
     for name, value in numbers.per_class.items():
-        if not _equal(said.per_class[name], value):
+        if not equal(said.per_class[name], value):
             yield f"per_class.{name} is {said.per_class[name]}, the predictions give {value}"
 
 
@@ -316,7 +317,7 @@ def metric_faults(said: MetricValue, found: MetricValue) -> Iterator[str]:
         return
     said_numbers, found_numbers = _flat(said), _flat(found)
     for name, value in found_numbers.items():
-        if name in said_numbers and not _equal(said_numbers[name], value):
+        if name in said_numbers and not equal(said_numbers[name], value):
             yield f"{said.name}.{name} is {said_numbers[name]}, the predictions give {value}"
 
 
@@ -338,7 +339,8 @@ def _flat(metric: MetricValue) -> dict[str, float]:
     return found
 
 
-def _equal(first: float | None, second: float | None) -> bool:
+def equal(first: float | None, second: float | None) -> bool:
+    """Return whether two numbers of a result are one, but for its last bits."""
     if first is None or second is None:
         return first is second
     return math.isclose(first, second, rel_tol=0, abs_tol=_TOLERANCE)

@@ -281,7 +281,7 @@ def test_a_mistake_in_what_is_trained_is_one_message(
     assert not Path("r").exists()
 
 
-def test_a_benchmark_of_another_task_is_refused(tmp_path: Path) -> None:
+def test_a_baseline_of_another_task_is_refused(tmp_path: Path) -> None:
     values = {
         "id": "pairs",
         "version": 1,
@@ -296,4 +296,4 @@ def test_a_benchmark_of_another_task_is_refused(tmp_path: Path) -> None:
     done = in_process(
         "eval", "run", str(write_benchmark(tmp_path, values)), "--baseline", "eurosat-tiny-clip"
     )
-    assert "'pairs' is of the task super-resolution, not classification" in str(done.exception)
+    assert "unknown baseline 'eurosat-tiny-clip' of super-resolution" in str(done.exception)

@@ -6,7 +6,6 @@ tar for each arm and seed, as `values.measure` writes it.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +24,7 @@ from synrs_data.evaluate.results import (
     Interval,
     PredictionsRecord,
     ProtocolRecord,
+    named_task,
     result_folder,
 )
 from synrs_data.evaluate.super_resolution.synthetic_pairs import PairsRecord
@@ -159,11 +159,7 @@ def write_super_resolution(folder: Path, result: SuperResolutionResult) -> None:
 
 def is_super_resolution(path: Path) -> bool:
     """Return whether a folder or file holds a result of this task, damaged or not."""
-    try:
-        said = json.loads((result_folder(path) / RESULT).read_bytes())
-        return bool(said["benchmark"]["task"] == TASK)
-    except (OSError, ValueError, TypeError, KeyError):
-        return False
+    return named_task(result_folder(path) / RESULT) == TASK
 
 
 def read_super_resolution(path: Path) -> SuperResolutionResult:
