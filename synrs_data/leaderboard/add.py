@@ -30,6 +30,7 @@ from synrs_data.leaderboard.remote import (
     state_of,
 )
 from synrs_data.leaderboard.repository import (
+    VERIFICATION,
     known_predictions,
     stored_files,
     verification_of,
@@ -154,8 +155,9 @@ def _commit(session: Session, proposal: Proposal, files: dict[str, bytes]) -> tu
     for attempt in range(session.waits.tries):
         state = state_of(session, MAIN)
         missing = missing_files(files, state.files)
-        if not missing:
-            # At the first try an earlier add had made it; later an answer was lost.
+        record = f"{FOLDER}/{proposal.id}/{VERIFICATION}"
+        if record in state.files and {file.path for file in missing} <= {record}:
+            # At the first try an earlier add had made it, whose record stays; later an answer was lost.
             return state.commit, attempt > 0
         if proposal.number is not None:
             head = state_of(session, f"{_PULL_REQUEST}{proposal.number}").commit
