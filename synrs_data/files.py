@@ -37,8 +37,13 @@ _REFUSALS = {
 
 
 @contextlib.contextmanager
-def atomic(path: Path) -> Iterator[BinaryIO]:
-    """Yield a binary file that takes the name `path`, durably, when the block ends without an error.
+def atomic(path: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """Yield a binary file that takes the name `path` when the block ends without an error.
+
+    Args:
+        path: Its name.
+        durable: Whether it has reached the disk then; False for one of many files that are made again with ease, as
+            waiting for the disk takes longer than making them.
 
     Raises:
         BuildFolderError: The disk is full or the folder cannot be written.
@@ -49,23 +54,25 @@ def atomic(path: Path) -> Iterator[BinaryIO]:
             with temporary.open("wb") as file:
                 yield file
                 file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    os.fsync(file.fileno())
             os.replace(temporary, path)  # noqa: PTH105 - the one call that the promise rests on, kept visible
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        if durable:
+            _sync_folder(path.parent)
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` to `path` atomically."""
-    with atomic(path) as file:
+def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write `data` to `path` atomically; `durable` as for `atomic`."""
+    with atomic(path, durable=durable) as file:
         file.write(data)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 to `path` atomically."""
-    write_bytes(path, text.encode())
+def write_text(path: Path, text: str, *, durable: bool = True) -> None:
+    """Write `text` as UTF-8 to `path` atomically; `durable` as for `atomic`."""
+    write_bytes(path, text.encode(), durable=durable)
 
 
 def remove(path: Path) -> None:
