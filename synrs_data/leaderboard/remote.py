@@ -16,6 +16,7 @@ from synrs_data.events import EventLog, Listener
 from synrs_data.hub.local import PublishedFile
 from synrs_data.hub.remote import RemoteFile, RemoteState, read_file, read_state, read_tree
 from synrs_data.hub.session import Session, Waits, check_name
+from synrs_data.hub.silence import no_longer_than
 from synrs_data.hub.xet import with_lfs_if_no_xet
 from synrs_data.leaderboard.repository import VERIFICATION
 from synrs_data.leaderboard.rules import Finding, Refused
@@ -59,7 +60,9 @@ def open_session(
     from huggingface_hub import HfApi
 
     check_name(repo)
-    yield Session(repo, HfApi(token=token), waits or Waits(), EventLog(None, *listeners))
+    session = Session(repo, HfApi(token=token), waits or Waits(), EventLog(None, *listeners))
+    with no_longer_than(session.waits.silence_s):
+        yield session
 
 
 def state_of(session: Session, revision: str) -> RemoteState:

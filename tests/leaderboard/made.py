@@ -132,7 +132,7 @@ def write_made_result(
                 name=arm,
                 counts=Counts(
                     real=0 if arm.startswith("synthetic") else 40,
-                    synthetic=160 if "i" in arm and synthetic else 0,
+                    synthetic=160 if arm.startswith(("synthetic", "mixed")) else 0,
                 ),
                 metrics=numbers[arm].metrics,
                 per_class=numbers[arm].per_class,
@@ -168,6 +168,11 @@ def edit_result(folder: Path, change: Callable[[dict[str, Any]], object]) -> Non
     values = json.loads(path.read_text())
     change(values)
     path.write_text(json.dumps(values))
+
+
+def set_key(values: dict[str, Any], part: str, key: str, value: object) -> None:
+    """Set a key of a part of a result; for `edit_result` in a loop."""
+    values[part][key] = value
 
 
 def edit_declaration(folder: Path, **changed: Any) -> None:

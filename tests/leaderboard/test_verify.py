@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from tests.leaderboard.made import (
     edit_result,
     edit_table,
     made_predictions,
+    set_key,
     write_submission,
 )
 
@@ -96,7 +98,7 @@ def test_links_and_what_is_no_file_are_refused(model: Path, tmp_path: Path) -> N
     path = model / "results" / "0" / "result.json"
     content = path.read_bytes()
     path.unlink()
-    for make in (lambda: path.symlink_to(secret), lambda: os.mkfifo(path)):
+    for make in (partial(path.symlink_to, secret), partial(os.mkfifo, path)):
         make()
         assert broken(model) == {"R01"}
         path.unlink()
@@ -358,18 +360,19 @@ def test_scores_are_finite(model: Path) -> None:
     def as_zero_shot(values: dict[str, Any]) -> None:
         values["protocol"]["name"] = values["arms"][0]["name"] = "zero-shot"
 
-    def with_scores(table: pl.DataFrame, changed: float | None) -> pl.DataFrame:
+    def with_scores(table: pl.DataFrame, changed: float | None = None) -> pl.DataFrame:
         scores = np.eye(10, dtype=np.float32)[table["predicted"].to_numpy()]
         if changed is not None:
             scores[3] = changed
+        table = table.select("arm", "seed", "key", "label", "predicted")
         columns = pl.Series("scores", scores.tolist(), dtype=pl.List(pl.Float32))
         return table.with_columns(pl.lit("zero-shot").alias("arm"), columns)
 
     edit_result(model, as_zero_shot)
-    edit_table(model, lambda table: with_scores(table, None))
+    edit_table(model, with_scores)
     assert broken(model) == set()
     for value in (float("nan"), float("inf")):
-        edit_table(model, lambda table, value=value: with_scores(table.drop("scores"), value))
+        edit_table(model, partial(with_scores, changed=value))
         assert broken(model) == {"R11"}
 
 
@@ -415,9 +418,8 @@ def test_leaks_of_a_synthetic_set_are_possible_numbers(tmp_path: Path) -> None:
     folder = write_submission(tmp_path / "set", right={"real@4": 0.6, "mixed@4x4": 0.7}, synthetic=True)
     assert broken(folder) == set()
     for value in (-1, 1001):
-        edit_result(
-            folder, lambda values, value=value: values["synthetic"]["leaks"].update(equal_to_train=value)
-        )
+        leaks = {"derived_from_train": 0, "derived_from_other": 0, "equal_to_train": value}
+        edit_result(folder, partial(set_key, part="synthetic", key="leaks", value=leaks))
         assert broken(folder) == {"R15"}
 
 
