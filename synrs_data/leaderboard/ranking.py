@@ -7,8 +7,9 @@ answers: both predict the same items, so each replicate draws the same items and
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from synrs_data.leaderboard.board import BenchmarkBoard, Row, Track
 from synrs_data.leaderboard.repository import Stored
 
 _Task = tuple[str, int, str]
+_Right = tuple[NDArray[np.int64], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,17 +196,18 @@ def _ranked(members: list[_Entry]) -> list[Row]:
     )
     values = sorted({sign * entry.row.value for entry in ordered}, reverse=True)
     best = ordered[0]
+    right = cache(lambda: _right(best))
     return [
         replace(
             entry.row,
             rank=values.index(sign * entry.row.value) + 1,
-            tied_with_best=entry is best or _tied(best, entry),
+            tied_with_best=entry is best or _tied(best, entry, right),
         )
         for entry in ordered
     ]
 
 
-def _tied(best: _Entry, other: _Entry) -> bool:
+def _tied(best: _Entry, other: _Entry, right: Callable[[], _Right]) -> bool:
     """Return whether the interval of the paired difference to the best row contains 0.
 
     A difference is not more uncertain than both scores together (its standard deviation is at most the sum of theirs),
@@ -217,18 +220,19 @@ def _tied(best: _Entry, other: _Entry) -> bool:
     statistic = STATISTICS.get(best.result.arms[0].metrics[0].name)
     if not seeds or statistic is None:
         return True
-    labels, one = _right(best, seeds)
-    _, two = _right(other, seeds)
+    labels, best_right = right()
+    one = best_right[[best.result.seeds.index(seed) for seed in seeds]]
+    two = _right(other)[1][[other.result.seeds.index(seed) for seed in seeds]]
+    if np.array_equal(one, two):
+        return True
     found = paired_over_seeds(labels, one, two, len(first.per_class), statistic, seed=0)
     return found.low <= 0 <= found.high
 
 
-def _right(entry: _Entry, seeds: list[int]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def _right(entry: _Entry) -> _Right:
     """Return the label of each item, (n,), and whether each prediction is right, (seeds, n)."""
     result = entry.result
     table = pl.read_parquet(io.BytesIO(entry.predictions.read_bytes()), columns=["label", "predicted"])
     shape = (len(result.arms), len(result.seeds), result.n)
     labels = table["label"].to_numpy()[: result.n].copy()
-    predicted = table["predicted"].to_numpy().reshape(shape)[entry.arm]
-    rows = [result.seeds.index(seed) for seed in seeds]
-    return labels, np.asarray(predicted[rows] == labels)
+    return labels, np.asarray(table["predicted"].to_numpy().reshape(shape)[entry.arm] == labels)
