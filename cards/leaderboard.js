@@ -221,10 +221,10 @@
   const ticksOf = (low, high) => {
     const rough = (high - low) / 5 || 1;
     const power = 10 ** Math.floor(Math.log10(rough));
-    const step = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= rough);
+    const step = [1, 2, 2.5, 5, 10].map((each) => each * power).find((each) => each >= rough);
     const found = [];
     for (let at = Math.ceil(low / step); at * step <= high; at += 1) found.push(at * step);
-    return { found, digits: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) };
+    return { found, digits: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) + (step / power === 2.5 && step < 10 ? 1 : 0) };
   };
   const seriesOf = (rows) => {
     const submissions = new Map();
@@ -430,7 +430,7 @@
       { key: "domain", label: "In-domain", value: (row) => row.domain === null ? null : Number(row.domain), cell: (row) => el("td", {}, domainBadge(row.domain)) },
       { key: "trained", label: "Trained on", value: (row) => row.trained === null ? null : listed(row.trained), cell: (row) => el("td", { class: "clip" }, el("bdi", {}, listed(row.trained))) },
       { key: "source", label: "Source", value: (row) => row.source,
-        cell: (row) => el("td", { class: "clip" }, row.url ? el("a", { href: row.url, rel: "noopener noreferrer nofollow" }, row.source) : el("bdi", {}, row.source)) },
+        cell: (row) => el("td", { class: "clip" }, row.url ? el("a", { href: row.url, target: "_blank", rel: "noopener noreferrer nofollow" }, row.source, unseen(" (opens a new tab)")) : el("bdi", {}, row.source)) },
     ]);
     table.sort("dataset", false);
     table.rows(rows);

@@ -122,6 +122,56 @@ def add(
     typer.echo(f"{'added' if done.made else 'already added'} {done.id}: {done.place}")
 
 
+@app.command("render")
+def render(
+    results: Annotated[
+        str,
+        typer.Argument(
+            metavar="RESULTS", help="Results repository: a folder, or hf://datasets/USER/NAME[@REV]."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the site.")] = Path(
+        "out/leaderboard"
+    ),
+) -> None:
+    """Build the page of a results repository: a static site for a Space, any web server, or no server at all."""
+    from synrs_data.leaderboard.collect import read_board
+    from synrs_data.leaderboard.render import render as run
+
+    board = read_board(results, report=lambda line: typer.echo(line, err=True))
+    index = run(board, out)
+    rows = [row for benchmark in board.benchmarks for row in benchmark.rows]
+    submissions = len({row.submission for row in rows})
+    typer.echo(f"{index}: {submissions:,} submissions with {len(rows):,} scores")
+
+
+@app.command("export")
+def export(
+    results: Annotated[
+        str,
+        typer.Argument(metavar="RESULTS", help="Results repository: a folder, or hf://datasets/USER/NAME."),
+    ],
+    submission: Annotated[str, typer.Argument(metavar="ID", help="Submission with scores of a model.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder to write.")] = Path("out", "export"),
+    dataset: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dataset",
+            metavar="BENCHMARK=USER/NAME",
+            help="The benchmark's dataset on the Hub, which .eval_results need; may be repeated.",
+        ),
+    ] = None,
+) -> None:
+    """Write the model-index and the .eval_results files of a model's verified scores."""
+    from synrs_data.leaderboard.collect import read_board
+    from synrs_data.leaderboard.export import export as run
+
+    board = read_board(results, report=lambda line: typer.echo(line, err=True))
+    named = dict(text.partition("=")[::2] for text in dataset or [])
+    for path in run(board, submission, out, datasets=named):
+        typer.echo(str(path))
+
+
 def _say(package: Package, report: Report) -> None:
     """Print scores, broken rules and flags."""
     for number, result in enumerate(package.results):

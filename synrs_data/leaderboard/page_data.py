@@ -9,7 +9,7 @@ from typing import Any
 
 from synrs_data.errors import VerificationError
 from synrs_data.leaderboard.board import BenchmarkBoard, Board, Row, Track
-from synrs_data.leaderboard.page_text import SHARES, group_of, key_of, line, link, name_of, scale_of
+from synrs_data.leaderboard.page_text import SHARES, keys_of, line, link, name_of, scale_of, shown_group
 
 TRACKS: tuple[Track, ...] = ("models", "datasets")
 
@@ -65,24 +65,28 @@ def page_data(board: Board) -> dict[str, Any]:
     facts: list[dict[str, Any]] = []
     trained: dict[tuple[str, ...], int] = {}
     benchmarks = []
-    for benchmark in board.benchmarks:
+    for key, benchmark in zip(keys_of(board), board.benchmarks, strict=True):
         for row in benchmark.rows:
             if row.submission not in submissions:
                 submissions[row.submission] = len(facts)
                 facts.append(_facts(row))
         scale = scale_of(benchmark)
         groups = {
-            track: list(dict.fromkeys(group_of(row) for row in _of(benchmark, track))) for track in TRACKS
+            track: {
+                group: number
+                for number, group in enumerate(dict.fromkeys(row.group for row in _of(benchmark, track)))
+            }
+            for track in TRACKS
         }
         benchmarks.append(
             {
-                "key": key_of(benchmark),
+                "key": key,
                 "title": line(benchmark.title, 300),
                 "metric": line(benchmark.metric),
                 "higher": benchmark.direction == "higher",
                 "chance": _number(benchmark.chance) if benchmark.task in SHARES else None,
                 "scale": {"factor": scale.factor, "digits": scale.digits, "unit": scale.unit},
-                "groups": groups,
+                "groups": {track: [shown_group(group) for group in groups[track]] for track in TRACKS},
                 "rows": {
                     track: [
                         _values(row, submissions, groups[track], trained) for row in _of(benchmark, track)
@@ -115,11 +119,11 @@ def page_data(board: Board) -> dict[str, Any]:
 
 
 def _values(
-    row: Row, submissions: dict[str, int], groups: list[str], trained: dict[tuple[str, ...], int]
+    row: Row, submissions: dict[str, int], groups: dict[str, int], trained: dict[tuple[str, ...], int]
 ) -> list[Any]:
     values = {
         "submission": submissions[row.submission],
-        "group": groups.index(group_of(row)),
+        "group": groups[row.group],
         "arm": line(row.arm),
         "ratio": row.ratio,
         "value": _number(row.value),

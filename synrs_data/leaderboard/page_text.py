@@ -6,7 +6,7 @@ import unicodedata
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from synrs_data.leaderboard.board import BenchmarkBoard, Row
+from synrs_data.leaderboard.board import BenchmarkBoard, Board, Row
 
 NAME = 120
 """Characters of a name, an author or another short text that are shown."""
@@ -67,14 +67,19 @@ def scale_of(benchmark: BenchmarkBoard) -> Scale:
     return Scale(1.0, 2, "dB") if benchmark.metric.startswith("psnr") else Scale(1.0, 4, "")
 
 
-def key_of(benchmark: BenchmarkBoard) -> str:
-    """Return the name of a benchmark's version in addresses."""
-    return f"{benchmark.id}@{benchmark.version}"
+def keys_of(board: Board) -> tuple[str, ...]:
+    """Return the names of the benchmarks in addresses: id and version, with a number where a version was changed."""
+    found: list[str] = []
+    for benchmark in board.benchmarks:
+        key = f"{benchmark.id}@{benchmark.version}"
+        same = sum(each.split("~")[0] == key for each in found)
+        found.append(f"{key}~{same + 1}" if same else key)
+    return tuple(found)
 
 
-def group_of(row: Row) -> str:
-    """Return what a row is ranked among, as it is shown."""
-    return line(row.group, 200) or row.protocol
+def shown_group(group: str) -> str:
+    """Return what rows are ranked among, as it is shown; names in it are a submitter's."""
+    return line(group, 200) or "all"
 
 
 def name_of(row: Row) -> str:

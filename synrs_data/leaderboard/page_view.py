@@ -6,11 +6,22 @@ Positions on the axis of an interval are in 0 to `AXIS`, the width of its pictur
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from synrs_data.leaderboard.board import BenchmarkBoard, Board, Row, Track
-from synrs_data.leaderboard.page_text import Link, Scale, group_of, line, lines, link, name_of, scale_of
+from synrs_data.leaderboard.page_text import (
+    Link,
+    Scale,
+    keys_of,
+    line,
+    lines,
+    link,
+    name_of,
+    scale_of,
+    shown_group,
+)
 
 AXIS = 160.0
 
@@ -62,6 +73,7 @@ class GroupView:
 class PartView:
     """What a submission did on one benchmark."""
 
+    key: str
     benchmark: BenchmarkBoard
     title: str
     scale: Scale
@@ -89,21 +101,25 @@ class SubmissionView:
     parts: tuple[PartView, ...]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Place:
+    key: str
+    benchmark: BenchmarkBoard
+    ranked: Counter[tuple[Track, str]]
+
+
 def submission_views(board: Board) -> list[SubmissionView]:
     """Return the submissions in the order in which the board has them."""
     found: dict[str, dict[int, list[Row]]] = {}
-    ranked: dict[tuple[int, Track, str], int] = {}
-    for number, benchmark in enumerate(board.benchmarks):
+    places = []
+    for number, (key, benchmark) in enumerate(zip(keys_of(board), board.benchmarks, strict=True)):
+        places.append(_Place(key, benchmark, Counter((row.track, row.group) for row in benchmark.rows)))
         for row in benchmark.rows:
             found.setdefault(row.submission, {}).setdefault(number, []).append(row)
-            key = (number, row.track, row.group)
-            ranked[key] = ranked.get(key, 0) + 1
-    return [_submission(board, parts, ranked) for parts in found.values()]
+    return [_submission({places[number]: rows for number, rows in own.items()}) for own in found.values()]
 
 
-def _submission(
-    board: Board, parts: dict[int, list[Row]], ranked: dict[tuple[int, Track, str], int]
-) -> SubmissionView:
+def _submission(parts: dict[_Place, list[Row]]) -> SubmissionView:
     rows = [row for own in parts.values() for row in own]
     first = rows[0]
     return SubmissionView(
@@ -116,21 +132,20 @@ def _submission(
         links=tuple(link(label, address) for label, address in first.links),
         card=lines(first.card),
         recipes=_unique(lines(row.recipe) for row in rows if row.recipe),
-        parts=tuple(_part(board.benchmarks[number], number, own, ranked) for number, own in parts.items()),
+        parts=tuple(_part(place, own) for place, own in parts.items()),
     )
 
 
-def _part(
-    benchmark: BenchmarkBoard, number: int, rows: list[Row], ranked: dict[tuple[int, Track, str], int]
-) -> PartView:
-    scale = scale_of(benchmark)
+def _part(place: _Place, rows: list[Row]) -> PartView:
+    benchmark, scale = place.benchmark, scale_of(place.benchmark)
     keys = list(dict.fromkeys((row.track, row.group) for row in rows))
     groups = [
-        _group_view([row for row in rows if (row.track, row.group) == key], scale, ranked[number, *key])
+        _group_view([row for row in rows if (row.track, row.group) == key], scale, place.ranked[key])
         for key in keys
     ]
     named = [", ".join(map(line, row.trained_on)) or "nothing" for row in rows if row.trained_on is not None]
     return PartView(
+        key=place.key,
         benchmark=benchmark,
         title=line(benchmark.title, 300),
         scale=scale,
@@ -150,7 +165,7 @@ def _group_view(rows: list[Row], scale: Scale, ranked: int) -> GroupView:
     classes = dict.fromkeys(name for row in rows for name in row.per_class)
     return GroupView(
         track=rows[0].track,
-        title=group_of(rows[0]),
+        title=shown_group(rows[0].group),
         rows=tuple(_row(row, scale, ranked, place, place_change) for row in rows),
         zero=place_change(0.0),
         classes=tuple((line(name), tuple(_share(row, name) for row in rows)) for name in classes),

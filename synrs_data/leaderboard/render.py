@@ -18,7 +18,7 @@ from synrs_data import __version__
 from synrs_data.files import make_folder, remove, writable, write_text
 from synrs_data.leaderboard.board import Board
 from synrs_data.leaderboard.page_data import check, page_data
-from synrs_data.leaderboard.page_text import key_of, scale_of
+from synrs_data.leaderboard.page_text import keys_of, scale_of
 from synrs_data.leaderboard.page_view import AXIS, submission_views
 from synrs_data.report.templates import html_environment
 from synrs_data.resources import shipped
@@ -59,6 +59,7 @@ def render(board: Board, out: Path) -> Path:
     index = out / INDEX
     text = environment.get_template("leaderboard.html.j2").render(
         board=board,
+        benchmarks=list(zip(keys_of(board), board.benchmarks, strict=True)),
         views=views,
         data=Markup(embedded(page_data(board))),
         scores=sum(len(benchmark.rows) for benchmark in board.benchmarks),
@@ -81,7 +82,6 @@ def _environment() -> Environment:
         "version": __version__,
         "axis": AXIS,
         "folder": FOLDER,
-        "key_of": key_of,
         "scale_of": scale_of,
         # Our own files: the policy's hashes are those of their very characters.
         "css": Markup(_part("leaderboard.css")),
