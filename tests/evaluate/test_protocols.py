@@ -16,6 +16,7 @@ from synrs_data.evaluate.protocols import PROTOCOLS, Samples, make_protocol
 from synrs_data.evaluate.protocols.base import LOWEST, describe_protocols
 
 linear_model = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is not installed")
+threadpoolctl = pytest.importorskip("threadpoolctl", reason="scikit-learn is not installed")
 neighbors = pytest.importorskip("sklearn.neighbors", reason="scikit-learn is not installed")
 
 CLASSES, WIDTH = 4, 12
@@ -201,6 +202,29 @@ def test_probabilities_of_the_linear_probe_are_those_of_scikit_learn(
     ours = score(f"linear-probe:c={c},tolerance=1e-8", train, test.inputs)
     expected = theirs.predict_proba(normalised(test.inputs))
     assert np.allclose(np.exp(ours[:, list(present)]), expected, atol=1e-4)
+
+
+def blas_threads() -> set[int]:
+    return {each["num_threads"] for each in threadpoolctl.threadpool_info() if each["user_api"] == "blas"}
+
+
+@pytest.mark.parametrize(("small", "threads"), [(2**24, 1), (0, 2)])
+def test_small_fits_take_one_thread_and_leave_others_theirs(
+    monkeypatch: pytest.MonkeyPatch, small: int, threads: int
+) -> None:
+    monkeypatch.setattr("synrs_data.evaluate.protocols.linear_probe._SMALL", small)
+    during: list[set[int]] = []
+    fit = linear_model.LogisticRegression.fit
+
+    def watched(self: Any, *data: Any) -> Any:
+        during.append(blas_threads())
+        return fit(self, *data)
+
+    monkeypatch.setattr(linear_model.LogisticRegression, "fit", watched)
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        score("linear-probe", features(40, 1), features(8, 2).inputs, features(8, 3))
+        assert during == [{threads}] * 11
+        assert blas_threads() == {2}
 
 
 def test_the_grid_of_c_comes_to_the_fits_that_scikit_learn_makes_one_by_one() -> None:
