@@ -60,6 +60,8 @@ def describe(kind: str) -> Iterator[str]:
             yield from _options(options)
     else:
         yield from _methods(cast("Kind", kind))
+        if kind == "baselines":
+            yield from _super_resolution()
 
 
 def _methods(kind: Kind) -> Iterator[str]:
@@ -68,6 +70,20 @@ def _methods(kind: Kind) -> Iterator[str]:
         summary = (sys.modules[cls.__module__].__doc__ or cls.__doc__ or "").strip().splitlines()[0]
         yield f"{name}: {summary.split(': ', 1)[-1]}"
         yield from _options(cls.Options)
+
+
+def _super_resolution() -> Iterator[str]:
+    """Yield the baselines of super-resolution, which are no registered methods: plugins cannot add any."""
+    from synrs_data.evaluate.super_resolution.compact import COMPACT
+    from synrs_data.evaluate.super_resolution.training import TrainingOptions
+    from synrs_data.evaluate.super_resolution.upscalers import UPSCALERS, upscaler_class
+
+    for name in UPSCALERS:
+        cls = upscaler_class(name)
+        yield f"{name} (super-resolution): {(cls.__doc__ or '').strip().splitlines()[0]}"
+        yield from _options(cls.Options)
+    yield f"{COMPACT} (super-resolution): the compact residual network, trained on every arm and seed"
+    yield from _options(TrainingOptions)
 
 
 def _options(model: type[BaseModel]) -> Iterator[str]:

@@ -104,8 +104,7 @@ def make_upscaler(name: str, options: Mapping[str, Any], device: str = "cpu") ->
             f"unknown baseline '{name}' of super-resolution",
             fix=suggestion(name, list(UPSCALERS), what="baseline"),
         )
-    module, _, attribute = UPSCALERS[name].partition(":")
-    cls = getattr(importlib.import_module(module), attribute)
+    cls = upscaler_class(name)
     try:
         checked = cls.Options.model_validate(dict(options))
     except ValidationError as error:
@@ -114,6 +113,12 @@ def make_upscaler(name: str, options: Mapping[str, Any], device: str = "cpu") ->
         ) from error
     made: Upscaler = cls(checked, device)
     return made
+
+
+def upscaler_class(name: str) -> Any:
+    """Return the class of a name in `UPSCALERS`."""
+    module, _, attribute = UPSCALERS[name].partition(":")
+    return getattr(importlib.import_module(module), attribute)
 
 
 def checked_outputs(
