@@ -40,8 +40,7 @@ def finalise(
     tars = {name: digest for name, digest in final.items() if name.endswith(".tar")}
     tables = f"{folder.metadata.name}/*.parquet"
     files.write_text(folder.croissant, render_croissant(facts, tars, tables))
-    pages = (folder.card, folder.samples, folder.croissant, folder.report)
-    documents = (folder.recipe, folder.state, folder.captions, *pages)
+    documents = (folder.recipe, folder.state, folder.captions, *folder.pages)
     final |= {path.relative_to(folder.root).as_posix(): _digest(path) for path in documents}
     splits: dict[str, dict[str, int]] = {}
     for entry in (packed[name] for name in tars):
@@ -110,8 +109,7 @@ def facts_of_folder(folder: BuildFolder) -> BuildFacts:
         VerificationError: The build is not finished, or one of its files is damaged.
     """
     # The pages may be damaged or gone: they are what is made from these facts.
-    paths = (folder.card, folder.samples, folder.croissant, folder.report)
-    pages = tuple(f"{path.name}: " for path in paths)
+    pages = tuple(f"{path.name}: " for path in folder.pages)
     for fault in check_files(folder, read_manifest(folder)):
         if not fault.startswith(pages):
             raise VerificationError(fault, where=str(folder.root), fix="run `synrs-data build` on it again")

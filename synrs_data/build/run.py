@@ -233,7 +233,9 @@ def _finished(
     if manifest["fingerprints"] != fingerprints or manifest["quarantined"] != missing:
         return None
     check_contents(folder, done)
-    whole = _holds_recipe(folder, plan) and not any(check_files(folder, manifest))
+    # An earlier version made fewer pages.
+    listed = all(page.name in manifest["files"] for page in folder.pages)
+    whole = listed and _holds_recipe(folder, plan) and not any(check_files(folder, manifest))
     return manifest if whole else None
 
 

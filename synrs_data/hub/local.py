@@ -100,12 +100,14 @@ def open_build(root: Path) -> LocalBuild:
         root: The build folder.
 
     Raises:
-        VerificationError: It is not finished, or a file is missing, extra or of another size.
+        VerificationError: It is not finished, a file is missing, extra or of another size, or an earlier version of
+            synrs-data finished it, without a page that is published.
         UserError: A file names a path of this machine.
     """
     folder = BuildFolder(root)
     manifest = read_manifest(folder)
     _refuse(folder, _cheap_faults(folder, manifest))
+    _refuse_older(folder, manifest)
     refuse_paths(folder, manifest)
     public = public_documents(folder, manifest)
     found: dict[str, PublishedFile] = {
@@ -153,6 +155,16 @@ def _cheap_faults(folder: BuildFolder, manifest: dict[str, Any]) -> Iterator[str
             yield f"{name}: its contents have changed (sha256 differs)"
     yield from check_extra(folder, manifest)
     yield from check_counts(folder, manifest)
+
+
+def _refuse_older(folder: BuildFolder, manifest: dict[str, Any]) -> None:
+    missing = [page.name for page in folder.pages if page.name not in manifest["files"]]
+    if missing:
+        raise VerificationError(
+            f"was finished by an earlier version of synrs-data ({manifest['software']}), without {', '.join(missing)}",
+            where=str(folder.root),
+            fix=f"`synrs-data build {folder.recipe} --out {folder.root}` makes its pages anew and generates nothing",
+        )
 
 
 def _refuse(folder: BuildFolder, faults: Iterator[str] | list[str]) -> None:

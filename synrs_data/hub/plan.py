@@ -19,6 +19,9 @@ CROISSANT = "croissant.json"
 MOST_OPERATIONS = 25_000
 """Files of one commit (huggingface_hub, docstring of `create_commit`: "up to 25k LFS files")."""
 
+_ROOT = {CARD.lower(), CROISSANT}
+"""Names that no config's folder can have, in whatever case: some disks do not tell one from the other."""
+
 _HUBS_OWN = {".gitattributes", ".gitignore", "LICENSE"}
 _GENERATED = ("data/", "metadata/")
 
@@ -100,7 +103,7 @@ def name_configs(builds: list[LocalBuild], state: RemoteState, *, where: str) ->
     A build that is in the repository already, by task and recipe's name, keeps the name it has there.
 
     Raises:
-        UserError: Two builds have the same task and recipe's name, or a name is taken.
+        UserError: Two builds have the same task and recipe's name, or a name is taken or that of a root's file.
     """
     identities = [(str(build.manifest["task"]), str(build.manifest["name"])) for build in builds]
     if twice := [name for (_, name), count in Counter(identities).items() if count > 1]:
@@ -116,6 +119,12 @@ def name_configs(builds: list[LocalBuild], state: RemoteState, *, where: str) ->
     found: dict[str, LocalBuild] = {}
     for (task, name), build in zip(identities, builds, strict=True):
         config = there.get((task, name)) or (task if task not in state.configs and tasks[task] == 1 else name)
+        if config.lower() in _ROOT:
+            raise UserError(
+                f"a config cannot be called '{config}', which is a file of every published dataset",
+                where=str(build.folder.root),
+                fix="give the recipe another `name`",
+            )
         taken = config in found or (config in state.configs and there.get((task, name)) != config)
         if taken:
             raise UserError(

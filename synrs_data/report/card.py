@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import statistics
 from collections.abc import Mapping
@@ -26,6 +27,9 @@ from synrs_data.shards.folder import BuildFolder
 LONG_TABLE = 30
 """A table of labels with more rows is folded away behind a summary of it."""
 
+# Numbers of YAML 1.2 (yaml.org/spec/1.2.2, section 10.3.2), which readers in other languages follow; PyYAML knows
+# those of YAML 1.1 and would leave a label "1e3" or "08" without quotes.
+_NUMBER = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|0o[0-7]+|0x[0-9a-fA-F]+")
 _TAGS = ["remote-sensing", "geospatial", "webdataset"]
 _SIZES = (
     (10**3, "n<1K"),
@@ -86,9 +90,25 @@ def render_card(folder: BuildFolder, facts: BuildFacts) -> str:
     )
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes texts so that every reader of a card takes them for the same texts."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # A line break in other quotes may be followed by `---`, which ends the metadata for the Hub's client.
+    style = '"' if len(text.splitlines()) > 1 or _NUMBER.fullmatch(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Dumper.add_representer(str, _represent_text)
+
+
 def front_matter(data: Mapping[str, Any]) -> str:
     """Return a card's metadata as YAML."""
-    return yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True, width=110)
+    return yaml.dump(dict(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=math.inf)
 
 
 def card_data(facts: BuildFacts) -> dict[str, Any]:
@@ -98,7 +118,7 @@ def card_data(facts: BuildFacts) -> dict[str, Any]:
     data: dict[str, Any] = {
         "license": recipe.license,
         **{key: value for key, value in named.items() if value},
-        "pretty_name": facts.title,
+        "pretty_name": " ".join(facts.title.split()),
         "tags": ["synthetic", *_TAGS] if facts.synthetic else _TAGS,
         **_task_data(facts),
         "size_categories": [size_category(facts.packed.height)],

@@ -86,6 +86,11 @@ class BuildFolder:
         return self.root / "report.html"
 
     @property
+    def pages(self) -> tuple[Path, ...]:
+        """What is made of the rest for people and for other programs; every finished build has all of them."""
+        return (self.card, self.samples, self.croissant, self.report)
+
+    @property
     def events(self) -> Path:
         """Event stream."""
         return self.root / "events.jsonl"

@@ -77,7 +77,7 @@ def test_the_limit_of_silence_is_gone_after_a_publish(
 
 def limits() -> tuple[int, str]:
     """Return what the client process would ask the Hub with."""
-    from huggingface_hub.utils import _http, get_session
+    from huggingface_hub.utils import _http, get_session  # type: ignore[attr-defined]
 
     return len(get_session().event_hooks["request"]), _http._GLOBAL_CLIENT_FACTORY.__qualname__
 
@@ -91,7 +91,7 @@ def test_a_limit_of_ones_own_stays(hub: Hub, hub_client: Client) -> None:
 
 def own_limit(url: str) -> None:
     """Ask with a limit that is shorter than ours."""
-    from huggingface_hub.utils import get_session
+    from huggingface_hub.utils import get_session  # type: ignore[attr-defined]
 
     from synrs_data.hub.silence import no_longer_than
 
