@@ -9,10 +9,12 @@ import re
 from collections.abc import Collection
 from typing import Any
 
+ENDINGS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
+
 OPENAI_KEYS = frozenset({"input_resolution", "context_length", "vocab_size"})
 """Numbers that OpenAI's own state dicts hold beside the weights (openai/CLIP, clip/model.py, `build_model`)."""
 
-_QUICK = re.compile(r"openai|remoteclip-|rs5m_vit-[bl]-|skyclip_vit_l14", re.IGNORECASE)
+_QUICK = re.compile(r"(^|[/._-])openai($|[/._-])|remoteclip-|rs5m_vit-[bl]-|skyclip_vit_l14", re.IGNORECASE)
 """Published weights that are OpenAI's, or were tuned from them: RemoteCLIP (retrieval.py), GeoRSCLIP B and L
 (inference/inference.py), SkyCLIP L/14 (README)."""
 
@@ -24,13 +26,14 @@ def trained_with(name: str, keys: Collection[str] = ()) -> bool | None:
     """Return whether weights were trained with QuickGELU; None if that is not known.
 
     Args:
-        name: File or Hub id, with or without its folder.
+        name: Path of a file, or of a folder or Hub id.
         keys: Of the state dict.
     """
     if OPENAI_KEYS & set(keys):
         return True
-    # A user's folders further up may be called anything.
-    tail = "/".join(name.replace("\\", "/").rstrip("/").split("/")[-2:])
+    parts = name.replace("\\", "/").rstrip("/").split("/")
+    # A checkpoint may have a name of its own in the folder of its model; what is further up may be called anything.
+    tail = "/".join(parts[-2 if parts[-1].endswith(ENDINGS) else -1 :])
     if _QUICK.search(tail):
         return True
     return False if _PLAIN.search(tail) else None

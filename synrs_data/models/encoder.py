@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import pickle
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -90,13 +92,10 @@ class Encoder:
         names = {True: "QuickGELU", False: "GELU"}
         found, where = self.quick_gelu, f"{model} {weights}".strip()
         if wanted is not None and found != wanted:
-            plain = model.removesuffix("-quickgelu")
             raise WeightsError(
                 f"the model computes with {names[found]}, not with {names[wanted]} as asked for",
                 where=where,
-                fix=f"name the architecture {plain}"
-                if weights
-                else "set `quick_gelu` in its open_clip_config.json",
+                fix=_other_activation(model, weights, wanted),
             )
         trained = trained_with(weights or model, keys)
         if wanted is None and trained is not None and trained != found:
@@ -104,8 +103,8 @@ class Encoder:
                 f"these weights were trained with {names[trained]}, and this model computes with {names[found]}: they "
                 "load without an error and give other features",
                 where=where,
-                fix=f"name the architecture {model.removesuffix('-quickgelu')}{'-quickgelu' if trained else ''}; to do "
-                f"so all the same, a baseline takes quick_gelu={str(found).lower()}",
+                fix=f"{_other_activation(model, weights, trained)}; to keep it all the same, a baseline takes "
+                f"quick_gelu={str(found).lower()}",
             )
 
     @property
@@ -171,7 +170,8 @@ def _with_weights(
         )
     found = read_state_dict(weights)
     keys = list(found)
-    model = open_clip.create_model(architecture, device=device, force_quick_gelu=quick_gelu is True)
+    with _unwarned():
+        model = open_clip.create_model(architecture, device=device, force_quick_gelu=quick_gelu is True)
     tensors = convert_state_dict(model, {key: found[key] for key in keys if key not in OPENAI_KEYS})
     if "positional_embedding" in tensors and not hasattr(model, "positional_embedding"):
         tensors = convert_to_custom_text_state_dict(tensors)
@@ -179,6 +179,24 @@ def _with_weights(
         tensors["logit_scale"] = tensors["logit_scale"].reshape(model.logit_scale.shape)
     model.load_state_dict(tensors, strict=True)
     return model, keys
+
+
+def _other_activation(model: str, weights: str, quick_gelu: bool) -> str:
+    """Return what a user does to compute with an activation, as an instruction."""
+    if not weights:
+        return f"set `quick_gelu` to {str(quick_gelu).lower()} in its open_clip_config.json"
+    return f"name the architecture {model.removesuffix('-quickgelu')}{'-quickgelu' if quick_gelu else ''}"
+
+
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    """Keep open_clip from logging that a model is random which gets its weights next."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _transform(model: Any) -> Any:
