@@ -103,7 +103,7 @@ def test_generated_features_score_as_in_clip_benchmark(tmp_path: Path, classes: 
         "labels": labels,
         "text_features": (centres + rng.normal(size=(5, classes, 32))).astype(np.float32),
     }
-    names, prompts = [f"class {n}" for n in range(classes)], [f"prompt {n}" for n in range(5)]
+    names, prompts = [f"class {n}" for n in range(classes)], tuple(f"prompt {n}" for n in range(5))
     values = features_values(
         dataset={"count": count, "labels_sha256": labels_digest(names, labels.tolist())},
         classes=names,
@@ -132,7 +132,8 @@ def test_images_score_as_in_clip_benchmark_with_the_same_model(tmp_path: Path) -
     name = f"local-dir:{encoder_folder('eurosat-tiny-clip')}"
     model, _, transform = open_clip.create_model_and_transforms(name)
     pixels = [transform(Image.fromarray(image)) for _, image in sorted(test.read(), key=lambda pair: pair[0])]
-    loader = DataLoader(list(zip(pixels, test.labels.tolist(), strict=True)), batch_size=3)
+    pairs: Any = list(zip(pixels, test.labels.tolist(), strict=True))
+    loader: DataLoader[Any] = DataLoader(pairs, batch_size=3)
     weights = zeroshot.zero_shot_classifier(
         model.eval(),
         open_clip.get_tokenizer(name),

@@ -122,7 +122,7 @@ def _fits(options: LinearProbeOptions, grid: list[float], data: Samples) -> Iter
     try:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
-        from threadpoolctl import threadpool_limits
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
     except ImportError as error:
         raise MissingExtraError("the protocol 'linear-probe'", "eval") from error
     # 64 bits: with 32, the gradient of a weak penalty does not become small enough for L-BFGS to stop.
