@@ -88,6 +88,17 @@ def _board(task: _Task, rows: list[Row], entries: list[_Entry]) -> BenchmarkBoar
 
 
 def _entries(found: Stored) -> Iterator[_Entry]:
+    """Yield the rows of a submission; an arm that several of its results have, such as that of real images, once."""
+    seen = set[tuple[object, ...]]()
+    for entry in _all_entries(found):
+        row = entry.row
+        same = (entry.task, entry.group, row.arm, row.value, row.low, row.high, row.seeds)
+        if same not in seen:
+            seen.add(same)
+            yield entry
+
+
+def _all_entries(found: Stored) -> Iterator[_Entry]:
     submission = found.package.submission
     for number, result in enumerate(found.package.results):
         path = found.folder / "results" / str(number) / PREDICTIONS

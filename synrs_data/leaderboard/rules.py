@@ -33,7 +33,7 @@ RULES = {
     "synthetic image is declared to come from more images than there are.",
     "R16": "A pull request adds one submission and changes nothing else.",
     "R17": "A submission is of one kind: a baseline has no synthetic images, a synthetic dataset is the same in all "
-    "results.",
+    "results that have one.",
 }
 """What refuses a submission, a sentence each."""
 

@@ -79,6 +79,16 @@ def test_arms_of_a_dataset_are_ranked_with_those_of_the_same_real_images(reposit
     assert rows["real@4"].difference is None
 
 
+def test_an_arm_that_two_results_of_a_submission_share_is_one_row(tmp_path: Path) -> None:
+    folder = write_submission(tmp_path / "set", right={"real@4": 0.6, "mixed@4x4": 0.7}, synthetic=True)
+    controls = write_submission(tmp_path / "controls", right={"real@4": 0.6, "flip-crop@4x4": 0.65})
+    shutil.copytree(controls / "results" / "0", folder / "results" / "1")
+    add_folder(folder, tmp_path / "repository")
+    rows = board_of(tmp_path / "repository").rows
+    assert [row.arm for row in rows] == ["mixed@4x4", "flip-crop@4x4", "real@4"]
+    assert len({row.group for row in rows}) == 1
+
+
 def test_a_dataset_is_in_domain_if_its_generator_or_the_encoder_is(repository: Path) -> None:
     row = next(row for row in board_of(repository).rows if row.track == "datasets")
     assert (row.trained_on, row.in_domain) == (("laion", "eurosat"), True)

@@ -436,6 +436,13 @@ def test_a_submission_is_of_one_kind(tmp_path: Path, model: Path) -> None:
     assert broken(folder) == {"R17"}
 
 
+def test_controls_may_stand_beside_a_synthetic_dataset(tmp_path: Path) -> None:
+    folder = write_submission(tmp_path / "set", right={"real@4": 0.6, "mixed@4x4": 0.7}, synthetic=True)
+    controls = write_submission(tmp_path / "controls", right={"real@4": 0.6, "flip-crop@4x4": 0.65})
+    shutil.copytree(controls / "results" / "0", folder / "results" / "1")
+    assert broken(folder) == set()
+
+
 # Flags
 
 
