@@ -67,13 +67,15 @@ class McNemar(Part):
 
     Attributes:
         p_values: Of each seed.
-        below: How many of them are below `SIGNIFICANT`.
-        combined: Twice their mean, a p-value of all seeds; with one seed, its own.
+        better: Seeds with a p-value below `SIGNIFICANT` in which the arm has more items right than the other one.
+        worse: Such seeds in which it has fewer.
+        combined: Twice the mean of the p-values, a p-value of all seeds; with one seed, its own.
         holm: The same after Holm's correction for all comparisons with the same kind of arm.
     """
 
     p_values: tuple[float, ...]
-    below: int
+    better: int
+    worse: int
     combined: float
     holm: float
 

@@ -90,8 +90,8 @@ def lines(comparison: Comparison) -> Iterator[str]:
         if beside := _controls(c, classifier):
             yield "  beside controls of the same shots and as many added images"
             head = [
-                "synthetic set",
                 "arm",
+                "synthetic set",
                 "control",
                 "difference",
                 "95 % interval",
@@ -171,7 +171,7 @@ def _numbers(compared: Compared) -> list[str]:
         f"{compared.value * 100:+.2f}",
         _ends(compared.interval, signed=True),
         f"{compared.above_zero:.3f}",
-        f"{test.below} of {len(test.p_values)}",
+        f"{test.better}+ {test.worse}- of {len(test.p_values)}",
         f"{test.holm:.2g}",
     ]
 

@@ -120,6 +120,8 @@ def _compared(arm: Trained, other: Trained, task: Task) -> Compared:
     found = paired_over_seeds(truth, first, second, len(classes), statistic, **draws)
     parts = per_class_differences(truth, first, second, len(classes), **draws)
     tests = mcnemar_over_seeds(first, second)
+    decided = np.array(tests.p_values) < SIGNIFICANT
+    gained = first.sum(axis=1) - second.sum(axis=1)
     return Compared(
         to=other.label,
         seeds=seeds,
@@ -128,7 +130,8 @@ def _compared(arm: Trained, other: Trained, task: Task) -> Compared:
         above_zero=found.above_zero,
         mcnemar=McNemar(
             p_values=tests.p_values,
-            below=sum(p < SIGNIFICANT for p in tests.p_values),
+            better=int(np.sum(decided & (gained > 0))),
+            worse=int(np.sum(decided & (gained < 0))),
             combined=tests.combined,
             holm=tests.combined,
         ),

@@ -15,9 +15,11 @@ from synrs_data.evaluate.plots_style import (
     control,
     handle,
     legend,
+    near_chance,
     short,
     strategies,
     title,
+    values_label,
     zero_line,
 )
 
@@ -48,8 +50,10 @@ def arms_figure(comparison: Comparison, classifier: str, synthetic: str | None) 
             across(right, y, (row.difference.value, row.difference.interval), look)
     left.set_ylim(len(rows) - 0.4, -0.6)
     left.set_yticks(range(len(rows)), [short(row.label) for row in rows])
-    left.set_xlabel(f"{comparison.metric}, per cent")
-    chance_line(left, comparison.chance, rows, upright=True)
+    near = near_chance(comparison.chance, rows)
+    left.set_xlabel(values_label(comparison, near=near))
+    if near:
+        chance_line(left, comparison.chance, upright=True)
     if compared:
         zero_line(right, upright=True)
         right.set_xlabel(f"difference to {comparison.baseline_arm}, points")

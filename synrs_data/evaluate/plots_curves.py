@@ -15,11 +15,13 @@ from synrs_data.evaluate.plots_style import (
     control,
     handle,
     legend,
+    near_chance,
     points,
     short,
     shot_counts,
     strategies,
     title,
+    values_label,
     zero_line,
 )
 from synrs_data.evaluate.results import Interval
@@ -48,15 +50,13 @@ def ratio_figure(comparison: Comparison, classifier: str) -> Any | None:
     ratios = sorted({row.ratio for row in rows if row.ratio})
     start = math.log2(ratios[0]) - 1
     figure, panels = _panels(
-        len(sets), f"{classifier} on {comparison.benchmark.id}: over the ratio", comparison
+        len(sets), f"{classifier} on {comparison.benchmark.id}: over the ratio", comparison, rows
     )
     for (top, bottom), name in zip(panels, sets, strict=True):
-        shown = []
         lines = _ratio_lines(rows, name, looks)
         for place, (own, real, look) in enumerate(lines):
             shift = _shift(place, len(lines))
             x = [math.log2(row.ratio) + shift for row in own]
-            shown += [*own, *([real] if real else [])]
             begin = [(start + shift, real)] if real is not None else []
             points(
                 top,
@@ -65,7 +65,6 @@ def ratio_figure(comparison: Comparison, classifier: str) -> Any | None:
                 look,
             )
             _draw_differences(bottom, x, own, look)
-        chance_line(top, comparison.chance, shown)
         zero_line(bottom)
         top.set_title(short(name))
         marks = [start, *(math.log2(ratio) for ratio in ratios)]
@@ -95,7 +94,7 @@ def shots_figure(comparison: Comparison, classifier: str) -> Any | None:
     ratios = sorted({row.ratio for row in rows if row.ratio}) or [0.0]
     looks = strategies(comparison)
     figure, panels = _panels(
-        len(ratios), f"{classifier} on {comparison.benchmark.id}: over real images", comparison
+        len(ratios), f"{classifier} on {comparison.benchmark.id}: over real images", comparison, rows
     )
     for (top, bottom), ratio in zip(panels, ratios, strict=True):
         own = [row for row in rows if ratio and row.ratio == ratio]
@@ -112,7 +111,6 @@ def shots_figure(comparison: Comparison, classifier: str) -> Any | None:
         alone = [row for row in rows if row.role == "synthetic" and row.shots is None]
         for row in alone:
             points(top, ends, [_value(row)] * 2, _alone(looks[row.synthetic or ""]))
-        chance_line(top, comparison.chance, [*(row for each, _ in series for row in each), *alone])
         zero_line(bottom)
         top.set_title(f"{ratio:g} added for a real one" if ratio else "real images alone")
         bottom.set_xticks([at[each] for each in shots], [_shots_name(each, at[each]) for each in shots])
@@ -153,7 +151,9 @@ def _ratio_lines(
     return found
 
 
-def _panels(count: int, text: str, comparison: Comparison) -> tuple[Any, list[tuple[Any, Any]]]:
+def _panels(
+    count: int, text: str, comparison: Comparison, rows: Sequence[Row]
+) -> tuple[Any, list[tuple[Any, Any]]]:
     """Return a figure with pairs of panels, values above differences, all on the same two scales."""
     from matplotlib.figure import Figure
 
@@ -164,6 +164,7 @@ def _panels(count: int, text: str, comparison: Comparison) -> tuple[Any, list[tu
     )
     title(figure, text)
     grid = figure.subplots(2 * blocks, columns, squeeze=False)
+    near = near_chance(comparison.chance, rows)
     pairs: list[tuple[Any, Any]] = []
     for place in range(blocks * columns):
         block, column = divmod(place, columns)
@@ -181,8 +182,10 @@ def _panels(count: int, text: str, comparison: Comparison) -> tuple[Any, list[tu
             top.tick_params(labelleft=False)
             bottom.tick_params(labelleft=False)
         else:
-            top.set_ylabel(f"{comparison.metric}, per cent")
+            top.set_ylabel(values_label(comparison, near=near))
             bottom.set_ylabel(f"difference to {comparison.baseline_arm}, points")
+        if near:
+            chance_line(top, comparison.chance)
         pairs.append((top, bottom))
     return figure, pairs
 

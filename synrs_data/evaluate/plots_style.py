@@ -171,17 +171,21 @@ def title(figure: Any, text: str) -> None:
     figure.suptitle("\n".join(textwrap.wrap(text, int(figure.get_figwidth() * 13))), fontsize=10)
 
 
-def chance_line(axes: Any, chance: float, rows: Sequence[Row], *, upright: bool = False) -> None:
-    """Draw what guessing reaches, or say it where a line so far away would leave no room for the values."""
+def near_chance(chance: float, rows: Sequence[Row]) -> bool:
+    """Return whether there is room on an axis of these values for what guessing reaches."""
     ends = [end for row in rows for end in (row.interval.low, row.interval.high)]
-    low, high = min(ends), max(ends)
-    room = max(high - low, 0.01)
-    if low - chance > 1.5 * room:
-        axes.annotate(
-            f"chance {chance * 100:.1f}, off the axis", (0, 0), (3, 3), xycoords="axes fraction",
-            textcoords="offset points", color=FAINT, fontsize=7,
-        )  # fmt: skip
-        return
+    room = max(max(ends) - min(ends), 0.01)
+    return min(ends) - chance <= 1.5 * room
+
+
+def values_label(comparison: Comparison, *, near: bool) -> str:
+    """Return the label of an axis of values; it says what guessing reaches where no line does."""
+    text = f"{comparison.metric}, per cent"
+    return text if near else f"{text} (chance {comparison.chance * 100:.1f})"
+
+
+def chance_line(axes: Any, chance: float, *, upright: bool = False) -> None:
+    """Draw what guessing reaches."""
     (axes.axvline if upright else axes.axhline)(
         chance * 100, color=FAINT, linewidth=1.0, linestyle=(0, (1, 2))
     )

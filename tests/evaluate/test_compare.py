@@ -57,11 +57,25 @@ def test_mcnemar_is_of_every_seed_and_corrected_for_all_comparisons(tmp_path: Pa
     assert compared is not None
     assert compared.mcnemar.p_values == wanted.p_values
     assert compared.mcnemar.combined == wanted.combined
-    assert compared.mcnemar.below == sum(p < 0.05 for p in wanted.p_values)
+    assert (compared.mcnemar.better, compared.mcnemar.worse) == (sum(p < 0.05 for p in wanted.p_values), 0)
     tests = [each.difference.mcnemar for each in found.rows if each.difference is not None]
     assert found.comparisons == len(tests) == 3
     assert [test.holm for test in tests] == holm([test.combined for test in tests])
     assert any(test.holm > test.combined for test in tests)
+
+
+def test_seeds_that_disagree_are_counted_apart(tmp_path: Path) -> None:
+    made = [predictions(LABELS, 3, skill, (seed,))[0] for seed, skill in enumerate((0.9, 0.3, 0.95, 0.6))]
+    write(
+        tmp_path / "a",
+        {"real@8": 0.6, "mixed@8x1": 0.6},
+        seeds=(0, 1, 2, 3),
+        strategy=synthetic("b"),
+        made={"mixed@8x1": np.stack(made)},
+    )
+    compared = row(compare([tmp_path / "a"]), "mixed@8x1").difference
+    assert compared is not None
+    assert (compared.mcnemar.better, compared.mcnemar.worse, len(compared.mcnemar.p_values)) == (2, 1, 4)
 
 
 def test_holm_gives_the_known_values() -> None:

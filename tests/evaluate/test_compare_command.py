@@ -49,6 +49,8 @@ def test_a_comparison_is_printed_and_written_with_figures_and_equal_bytes(tmp_pa
         if row["difference"]:
             assert f"{row['difference']['value'] * 100:+.2f}" in line
             assert f"{row['difference']['above_zero']:.3f}" in line
+    heads = [line.split()[:3] for line in printed if "P(>0)" in line]
+    assert heads == [["arm", "synthetic", "set"], ["arm", "synthetic", "set"]]
     first = contents(tmp_path / "out")
     text = first["compare.md"].decode()
     linked = re.findall(r"\]\(([^)]+)\)", text)
@@ -78,7 +80,7 @@ def test_the_page_has_every_row_the_verdict_and_how_many_comparisons_there_are(t
         assert cells[6] == f"{row.value * 100:.2f}"
         if row.difference is not None:
             assert cells[8:10] == [row.difference.to, f"{row.difference.value * 100:+.2f}"]
-            assert cells[12] == f"{row.difference.mcnemar.below} of 3"
+            assert cells[12] == f"{row.difference.mcnemar.better}+ {row.difference.mcnemar.worse}- of 3"
     assert "set-b: 1 mixed against real: above 0 in 1, below 0 in 0, across 0 in 0" in text
     assert "controls: 1 flip-crop against real" in text
     assert "There are 3 such differences and 1 to controls." in text
