@@ -6,7 +6,6 @@ answers: both predict the same items, so each replicate draws the same items and
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -14,7 +13,6 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
-import polars as pl
 import yaml
 from numpy.typing import NDArray
 
@@ -24,10 +22,10 @@ from synrs_data.evaluate.compare_inputs import classifier_id
 from synrs_data.evaluate.results import PREDICTIONS, ZERO_SHOT, ArmValue, Result
 from synrs_data.evaluate.statistics import STATISTICS, paired_over_seeds
 from synrs_data.leaderboard.board import BenchmarkBoard, Row, Track
+from synrs_data.leaderboard.differences import Right, right_of
 from synrs_data.leaderboard.repository import Stored
 
 _Task = tuple[str, int, str]
-_Right = tuple[NDArray[np.int64], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +106,13 @@ def _all_entries(found: Stored) -> Iterator[_Entry]:
             if submission.kind != "synthetic-dataset" and (parsed is None or parsed.kind == "real"):
                 group = ("models", result.protocol.name, _shots_text(parsed))
                 text = ", ".join(filter(None, group[1:]))
-                yield _Entry(
-                    _row(found, result, arm, parsed, "models", text), task, group, index, result, path
-                )
+                row = _row(found, number, arm, parsed, "models", text)
+                yield _Entry(row, task, group, index, result, path)
             if submission.kind != "baseline" and parsed is not None:
                 group = ("datasets", classifier_id(result), _shots_text(parsed))
                 text = ", ".join([result.baseline.name, result.protocol.name, group[2]])
-                yield _Entry(
-                    _row(found, result, arm, parsed, "datasets", text), task, group, index, result, path
-                )
+                row = _row(found, number, arm, parsed, "datasets", text)
+                yield _Entry(row, task, group, index, result, path)
 
 
 def _shots_text(arm: Arm | None) -> str:
@@ -127,12 +123,12 @@ def _shots_text(arm: Arm | None) -> str:
     return "all real images" if arm.shots is None else f"{arm.shots} real images a class"
 
 
-def _row(found: Stored, result: Result, arm: ArmValue, parsed: Arm | None, track: Track, group: str) -> Row:
+def _row(found: Stored, number: int, arm: ArmValue, parsed: Arm | None, track: Track, group: str) -> Row:
     submission, verification = found.package.submission, found.verification
+    result = found.package.results[number]
     metric, trained = arm.metrics[0], result.baseline.trained_on
     if track == "datasets":
         trained = tuple(dict.fromkeys([*submission.train_datasets, *(trained or ())]))
-    change = metric.difference
     alone = parsed is None or parsed.kind == "synthetic"
     return Row(
         submission=found.package.id,
@@ -156,7 +152,7 @@ def _row(found: Stored, result: Result, arm: ArmValue, parsed: Arm | None, track
         seeds=len(result.seeds),
         rank=0,
         tied_with_best=False,
-        difference=None if change is None else (change.value, change.interval.low, change.interval.high),
+        difference=verification.differences.get(str(number), {}).get(arm.name),
         per_class=arm.per_class,
         recipe=_recipe(result),
         card=submission.description,
@@ -218,7 +214,7 @@ def _ranked(members: list[_Entry]) -> list[Row]:
     ]
 
 
-def _tied(best: _Entry, other: _Entry, right: Callable[[], _Right]) -> bool:
+def _tied(best: _Entry, other: _Entry, right: Callable[[], tuple[NDArray[np.int64], Right]]) -> bool:
     """Return whether the interval of the paired difference to the best row contains 0.
 
     A difference is not more uncertain than both scores together (its standard deviation is at most the sum of theirs),
@@ -240,10 +236,5 @@ def _tied(best: _Entry, other: _Entry, right: Callable[[], _Right]) -> bool:
     return found.low <= 0 <= found.high
 
 
-def _right(entry: _Entry) -> _Right:
-    """Return the label of each item, (n,), and whether each prediction is right, (seeds, n)."""
-    result = entry.result
-    table = pl.read_parquet(io.BytesIO(entry.predictions.read_bytes()), columns=["label", "predicted"])
-    shape = (len(result.arms), len(result.seeds), result.n)
-    labels = table["label"].to_numpy()[: result.n].copy()
-    return labels, np.asarray(table["predicted"].to_numpy().reshape(shape)[entry.arm] == labels)
+def _right(entry: _Entry) -> tuple[NDArray[np.int64], Right]:
+    return right_of(entry.predictions.read_bytes(), entry.result, entry.arm)

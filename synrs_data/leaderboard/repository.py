@@ -18,13 +18,14 @@ from synrs_data import __version__, files
 from synrs_data.errors import SynrsError, UserError
 from synrs_data.evaluate.parts import Part
 from synrs_data.evaluate.results import PREDICTIONS
+from synrs_data.leaderboard.differences import differences
 from synrs_data.leaderboard.rules import RULES
 from synrs_data.leaderboard.submission import FOLDER, Package, is_submission_id, open_package, read_folder
 from synrs_data.leaderboard.verify import Report
 
 VERIFICATION = "verification.json"
 
-_RECORD_BYTES = 64 * 2**10
+_RECORD_BYTES = 2**20
 
 
 class Verification(Part):
@@ -37,6 +38,7 @@ class Verification(Part):
         rules: Which were kept.
         flags: Which a maintainer accepted.
         rows: Predictions that every number was recomputed from.
+        differences: See `synrs_data.leaderboard.differences`.
         source: Where it came from: address of a pull request, or "local".
         commit: Of the pull request; empty for none.
         author: Who opened the pull request; empty for none.
@@ -48,6 +50,7 @@ class Verification(Part):
     rules: tuple[str, ...]
     flags: tuple[str, ...] = ()
     rows: int = Field(ge=0)
+    differences: dict[str, dict[str, tuple[float, float, float]]] = Field(default_factory=dict)
     source: str = Field("local", max_length=500)
     commit: str = Field("", max_length=100)
     author: str = Field("", max_length=100)
@@ -81,7 +84,13 @@ def verification_of(package: Package, report: Report, **source: str) -> Verifica
     assert not report.findings
     flags = tuple(sorted({flag.rule for flag in report.flags}))
     return Verification(
-        id=package.id, version=__version__, rules=tuple(RULES), flags=flags, rows=report.rows, **source
+        id=package.id,
+        version=__version__,
+        rules=tuple(RULES),
+        flags=flags,
+        rows=report.rows,
+        differences=differences(package),
+        **source,
     )
 
 

@@ -7,15 +7,17 @@ import shutil
 from functools import partial
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from synrs_data.errors import BuildFolderError, UserError
+from synrs_data.evaluate import load_classification
 from synrs_data.leaderboard.add import add_folder
 from synrs_data.leaderboard.board import BenchmarkBoard, Row
 from synrs_data.leaderboard.collect import published, read_board
 from synrs_data.leaderboard.repository import stored
 from synrs_data.leaderboard.rules import Refused
-from tests.leaderboard.made import edit_result, set_key, write_submission
+from tests.leaderboard.made import BENCHMARK, edit_result, set_key, write_made_result, write_submission
 
 ARMS = {"real@4": 0.60, "mixed@4x4": 0.70, "flip-crop@4x4": 0.63, "synthetic": 0.5}
 
@@ -87,6 +89,29 @@ def test_an_arm_that_two_results_of_a_submission_share_is_one_row(tmp_path: Path
     rows = board_of(tmp_path / "repository").rows
     assert [row.arm for row in rows] == ["mixed@4x4", "flip-crop@4x4", "real@4"]
     assert len({row.group for row in rows}) == 1
+
+
+def test_arms_are_compared_with_the_real_one_of_another_result(tmp_path: Path) -> None:
+    both = write_submission(tmp_path / "both", right=ARMS, seeds=(0, 1), synthetic=True)
+    apart = write_submission(tmp_path / "apart", right=ARMS, seeds=(0, 1), synthetic=True)
+    whole = load_classification(BENCHMARK)
+    table = pl.read_parquet(apart / "results" / "0" / "predictions.parquet")
+    for number, names in enumerate([["mixed@4x4", "synthetic"], ["real@4"]]):
+        predicted = {
+            name: table.filter(pl.col("arm") == name)["predicted"].to_numpy().reshape(2, -1) for name in names
+        }
+        folder = apart / "results" / str(number)
+        write_made_result(folder, whole, predicted, (0, 1), number == 0, ("imagenet",))
+    for folder in (both, apart):
+        add_folder(folder, tmp_path / folder.name / "repository")
+    wanted, found = (
+        {row.arm: row.difference for row in board_of(tmp_path / name / "repository").rows}
+        for name in ("both", "apart")
+    )
+    assert wanted["mixed@4x4"] is not None
+    assert found["mixed@4x4"] == wanted["mixed@4x4"]
+    assert found["synthetic"] == wanted["synthetic"]
+    assert found["real@4"] is None
 
 
 def test_a_dataset_is_in_domain_if_its_generator_or_the_encoder_is(repository: Path) -> None:
