@@ -30,7 +30,7 @@ class Run:
     """A result with its predictions.
 
     Attributes:
-        name: Of its folder, with the path where two folders have the same name.
+        name: Of its folder, with what tells it from others of the same name.
         result: Its record.
         keys: Of the items.
         labels: Class of each item, (n,).
@@ -93,10 +93,9 @@ def read_runs(paths: Sequence[Path]) -> list[Run]:
         _same(
             name, [r.task_hash if name == "task_hash" else r.dataset.content_sha256 for r in results], folders
         )
-    names = [path.name for path in resolved]
     runs = [
-        _run(folder, names[n] if names.count(names[n]) == 1 else str(folder), result)
-        for n, (folder, result) in enumerate(zip(folders, results, strict=True))
+        _run(folder, name, result)
+        for folder, name, result in zip(folders, _names(resolved), results, strict=True)
     ]
     for folder, run in zip(folders, runs, strict=True):
         same = run.keys == runs[0].keys and np.array_equal(run.labels, runs[0].labels)
@@ -107,6 +106,16 @@ def read_runs(paths: Sequence[Path]) -> list[Run]:
                 fix=_FIX,
             )
     return runs
+
+
+def _names(folders: list[Path]) -> list[str]:
+    """Return what results are called: by folder, where two have one name also by the one above it, else by number."""
+    names = [folder.name for folder in folders]
+    names = [
+        name if names.count(name) == 1 else f"{folder.parent.name}/{name}"
+        for folder, name in zip(folders, names, strict=True)
+    ]
+    return [name if names.count(name) == 1 else f"{name} #{place + 1}" for place, name in enumerate(names)]
 
 
 def class_names(result: Result) -> tuple[str, ...]:

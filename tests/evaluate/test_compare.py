@@ -281,6 +281,14 @@ def test_a_result_given_twice_is_refused(tmp_path: Path) -> None:
         compare([tmp_path / "a", tmp_path / "a" / "result.json"])
 
 
+def test_results_in_folders_of_one_name_are_told_apart_without_their_paths(tmp_path: Path) -> None:
+    places = ["x/run", "y/run", "z/y/run", "alone"]
+    for seed, place in enumerate(places):
+        write(tmp_path / place, {"real@8": 0.6}, seeds=(seed,))
+    found = compare([tmp_path / place for place in places])
+    assert [each.name for each in found.results] == ["x/run", "y/run #2", "y/run #3", "alone"]
+
+
 def test_a_missing_result_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no result"):
         compare([tmp_path / "a"])
