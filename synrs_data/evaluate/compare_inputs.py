@@ -81,7 +81,7 @@ def read_runs(paths: Sequence[Path]) -> list[Run]:
     """Read results and their predictions.
 
     Raises:
-        UserError: There is no result, one is given twice, or they are of different tasks or data.
+        UserError: There is no result, one is given twice or is none of classification, or tasks or data differ.
         VerificationError: A result is damaged, or its numbers do not follow from its predictions.
     """
     folders = [result_folder(path) for path in paths]
@@ -89,6 +89,13 @@ def read_runs(paths: Sequence[Path]) -> list[Run]:
     if twice := next((f for n, f in enumerate(folders) if resolved[n] in resolved[:n]), None):
         raise UserError("is given twice", where=str(twice), fix="give each result once")
     results = [read_result(path) for path in paths]
+    for folder, result in zip(folders, results, strict=True):
+        if result.benchmark.task != "classification":
+            raise UserError(
+                f"is a result of {result.benchmark.task}, which has no arms to compare",
+                where=str(folder),
+                fix="give results of classification",
+            )
     for name in ("task_hash", "content_sha256"):
         _same(
             name, [r.task_hash if name == "task_hash" else r.dataset.content_sha256 for r in results], folders

@@ -289,6 +289,16 @@ def test_results_in_folders_of_one_name_are_told_apart_without_their_paths(tmp_p
     assert [each.name for each in found.results] == ["x/run", "y/run #2", "y/run #3", "alone"]
 
 
+def test_results_of_other_tasks_than_classification_are_refused(tmp_path: Path) -> None:
+    write(tmp_path / "a", {"real@8": 0.6})
+    edit(tmp_path / "a", lambda values: values["benchmark"].update(task="retrieval"))
+    with pytest.raises(UserError, match="is a result of retrieval, which has no arms to compare"):
+        compare([tmp_path / "a"])
+    edit(tmp_path / "a", lambda values: values["benchmark"].update(task="super-resolution"))
+    with pytest.raises(UserError, match="is a result of super-resolution"):
+        compare([tmp_path / "a"])
+
+
 def test_a_missing_result_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no result"):
         compare([tmp_path / "a"])
