@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -79,7 +80,7 @@ def _verify_published(address: str, *, redo_lr: bool) -> None:
             where=address,
             fix="fetch it with `hf download USER/NAME --repo-type dataset --local-dir DIR` and verify DIR/CONFIG",
         )
-    with show(0, as_json=False) as listener:
+    with show(0, as_json=False) as listener, _no_endless_silence(address):
         dataset = open_dataset(address, listeners=[listener])
         check = PublishedCheck(dataset)
         faults = _tell(check.faults())
@@ -93,6 +94,17 @@ def _verify_published(address: str, *, redo_lr: bool) -> None:
     typer.echo(
         f"{check.files} files and {check.samples} samples are as promised ({configs}) at commit {dataset.commit}"
     )
+
+
+def _no_endless_silence(address: str) -> AbstractContextManager[None]:
+    """Return a block in which the Hub is not waited for without end, if it is asked at all."""
+    if not address.startswith(_HUB):
+        return nullcontext()
+    from synrs_data.hub.session import Waits, check_endpoint
+    from synrs_data.hub.silence import no_longer_than
+
+    check_endpoint()
+    return no_longer_than(Waits().silence_s)
 
 
 def _tell(faults: Iterable[str]) -> int:
@@ -148,7 +160,7 @@ def rebuild(
     from synrs_data.hub.rebuild import rebuild as make_again
 
     chosen = choice("--device", device, "auto", "cpu", "cuda")
-    with show(0, as_json=False) as listener:
+    with show(0, as_json=False) as listener, _no_endless_silence(build):
         result = make_again(
             open_origin(build, listeners=[listener]),
             shard,

@@ -31,8 +31,12 @@ def publish(
     ] = False,
 ) -> None:
     """Publish finished builds as configs of one dataset, in one commit, and read the listing back."""
-    _keep_quiet()
     from synrs_data.hub.publish import publish as run
+    from synrs_data.hub.session import check_endpoint
+
+    # The Hub's client reads the variable when it is imported, and fails with a traceback.
+    check_endpoint()
+    _keep_quiet()
 
     done = run(
         builds,

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from synrs_data.errors import UserError, VerificationError
 from synrs_data.events import EventLog, Listener
 from synrs_data.hub.remote import RemoteFile, read_tree
-from synrs_data.hub.session import Session, Waits
+from synrs_data.hub.session import Session, Waits, check_endpoint
 from synrs_data.image_sources.hub import DatasetAddress, parse_address
 from synrs_data.shards.manifest import MANIFEST, parse_manifest
 
@@ -201,6 +201,7 @@ def open_dataset(
     Raises:
         UserError: It is no address, there is no such dataset or revision, one may not read it, or there is no network.
     """
+    check_endpoint()
     from huggingface_hub import HfApi
 
     address = parse_address(text)

@@ -24,7 +24,7 @@ from synrs_data.hub.local import LocalBuild, check_contents, open_build
 from synrs_data.hub.plan import PublishPlan, make_plan
 from synrs_data.hub.pull_request import find_pull_request, open_draft
 from synrs_data.hub.remote import ABSENT, RemoteState, read_back, read_state
-from synrs_data.hub.session import Moved, Session, Waits, check_name
+from synrs_data.hub.session import Moved, Session, Waits, check_endpoint, check_name
 from synrs_data.hub.silence import no_longer_than
 from synrs_data.hub.xet import with_lfs_if_no_xet
 from synrs_data.licenses import check_license
@@ -86,6 +86,7 @@ def publish(
         VerificationError: A build is not as its manifest says, or the Hub lists other contents than were sent.
         UserError: The account, the repository or the Hub does not allow it.
     """
+    check_endpoint()
     from huggingface_hub import HfApi
 
     check_name(repo)

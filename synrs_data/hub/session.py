@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from urllib.parse import urlsplit
 
 from synrs_data.errors import SynrsError, UserError, VerificationError
 from synrs_data.events import EventLog
@@ -125,10 +128,13 @@ class Session:
         seconds = self.waits.seconds(attempt, asked)
         if attempt + 1 >= self.waits.tries or seconds > self.waits.longest_s:
             wanted = f"; it asks to wait {asked:.0f} s" if asked else ""
+            elsewhere = (
+                f"{self.later}; HF_ENDPOINT names this server" if "HF_ENDPOINT" in os.environ else self.later
+            )
             raise UserError(
                 f"the Hub does not answer as it should ({_reason(error)}){wanted}",
                 where=self.url,
-                fix=self.later,
+                fix=elsewhere,
             ) from error
         self.events.emit("hub_waits", reason=_reason(error), seconds=seconds)
         time.sleep(seconds)
@@ -144,6 +150,14 @@ class Session:
         )
 
         status, reason = _status(error), _reason(error)
+        if isinstance(error, JSONDecodeError):
+            return UserError(
+                "what answers is no Hub: it sends something other than JSON",
+                where=self.url,
+                fix="check HF_ENDPOINT, and whether a proxy or the network's own page wants a login first",
+            )
+        if isinstance(error, UnicodeEncodeError) and status is None:
+            return no_token(self.url, "your token has characters that no token has")
         if isinstance(error, OfflineModeIsEnabled):
             return UserError("HF_HUB_OFFLINE is set", where=self.url, fix="unset it to publish")
         if isinstance(error, HFValidationError):
@@ -211,6 +225,28 @@ def check_name(name: str) -> None:
         raise invalid_name(name) from error
     if not _NAME.fullmatch(name):
         raise invalid_name(name)
+
+
+def check_endpoint() -> None:
+    """Check the address in HF_ENDPOINT, which the Hub's client takes as it is.
+
+    Raises:
+        UserError: It is none.
+    """
+    value = os.environ.get("HF_ENDPOINT")
+    if value is None:
+        return
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good:
+        raise UserError(
+            f"'{value}' is no address of a server",
+            where="HF_ENDPOINT",
+            fix="set it to an address such as https://huggingface.co, or unset it",
+        )
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
