@@ -6,6 +6,7 @@ answers: both predict the same items, so each replicate draws the same items and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache
@@ -60,9 +61,16 @@ def rank(found: Iterable[Stored]) -> tuple[BenchmarkBoard, ...]:
             by_group.setdefault(entry.group, []).append(entry)
         for members in _with_distinct_texts(by_group):
             ranked += _ranked(members)
-        ranked.sort(key=lambda row: (row.track, row.group, row.rank, row.submission, row.arm))
+        ranked.sort(key=_place)
         boards.append(_board(task, ranked, entries))
     return tuple(boards)
+
+
+def _place(row: Row) -> tuple[object, ...]:
+    """Return what rows are ordered by: groups with few real images first, all of them last."""
+    shots = math.inf if row.shots is None else row.shots
+    classifier = row.baseline if row.track == "datasets" else ""
+    return row.track, row.protocol, classifier, shots, row.group, row.rank, row.submission, row.arm
 
 
 def _board(task: _Task, rows: list[Row], entries: list[_Entry]) -> BenchmarkBoard:
@@ -120,7 +128,9 @@ def _shots_text(arm: Arm | None) -> str:
         return ""
     if arm.kind == "synthetic":
         return "no real images"
-    return "all real images" if arm.shots is None else f"{arm.shots} real images a class"
+    if arm.shots is None:
+        return "all real images"
+    return f"{arm.shots} real image{'s' if arm.shots > 1 else ''} a class"
 
 
 def _row(found: Stored, number: int, arm: ArmValue, parsed: Arm | None, track: Track, group: str) -> Row:
@@ -178,6 +188,8 @@ def _recipe(result: Result) -> str:
 def _command(result: Result) -> str:
     """Return the command that a result was made with, as far as the result says it."""
     words = ["synrs-data eval run", result.benchmark.id, "--baseline", result.baseline.method]
+    if result.dataset.source:
+        words += ["--data", result.dataset.source]
     if result.protocol.name != ZERO_SHOT:
         words += ["--protocol", result.protocol.name, "--arms", ",".join(arm.name for arm in result.arms)]
         words += ["--seeds", str(len(result.seeds))]
