@@ -230,8 +230,17 @@ def encoder_digest(model: str, weights: str) -> str:
     """
     if not weights:
         return locate(str(encoder_folder(model))).sha256()
+    return hashlib.sha256(f"{model} {weights_digest(weights)}".encode()).hexdigest()
+
+
+def weights_digest(weights: str) -> str:
+    """Return the sha256 of a file of weights.
+
+    Raises:
+        WeightsError: It is not there.
+    """
     if not Path(weights).is_file():
         raise WeightsError(
             "there is no such file of weights", where=weights, fix="correct the path in the recipe"
         )
-    return hashlib.sha256(f"{model} {files.sha256(Path(weights))}".encode()).hexdigest()
+    return files.sha256(Path(weights))

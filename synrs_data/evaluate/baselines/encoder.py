@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from synrs_data import files
 from synrs_data.build.environment import environment
 from synrs_data.errors import UserError
 from synrs_data.evaluate.baselines.base import BaselineOptions, BaselineRecord, Scores, in_domain
@@ -27,7 +26,7 @@ from synrs_data.evaluate.data import Data
 from synrs_data.evaluate.feature_cache import FeatureCache
 from synrs_data.evaluate.items import Items
 from synrs_data.evaluate.zero_shot import Embeddings, class_embeddings, cosines
-from synrs_data.models.encoder import encoder_digest, load_encoder
+from synrs_data.models.encoder import encoder_digest, load_encoder, weights_digest
 from synrs_data.models.source import fetch_files, locate
 
 QuickGelu = Literal["auto", "true", "false"]
@@ -227,7 +226,7 @@ class OpenClip(EncoderBaseline):
     def _origin(self) -> Origin:
         options = self._options
         if options.weights:
-            return Origin(options.model, files.sha256(Path(options.weights)), "local", "unknown")
+            return Origin(options.model, weights_digest(options.weights), "local", "unknown")
         digest = self._digest()
         # The digest's calculation has fetched a Hub id; this finds it again, with what its card says.
         found = locate(

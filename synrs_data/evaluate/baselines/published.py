@@ -1,4 +1,6 @@
-"""Published encoders by name: which architecture, weights and activation, what they were trained on, which licence.
+"""Zero-shot, retrieval, or features to train on, by published weights of CLIP, RemoteCLIP, GeoRSCLIP and SkyCLIP.
+
+It knows their architectures and activation, what they were trained on and their licences.
 
 Sources: the READMEs and evaluation code of openai/CLIP, ChenDelong1999/RemoteCLIP, om-ai-lab/RS5M and
 wangzhecheng/SkyScript; docs/baselines.md says what is settled and what is not.

@@ -1,4 +1,4 @@
-"""SigLIP and Git-RSCLIP, by transformers."""
+"""Zero-shot, retrieval, or features to train on, by SigLIP or Git-RSCLIP of transformers."""
 
 from __future__ import annotations
 
