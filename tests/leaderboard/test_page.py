@@ -218,7 +218,8 @@ def test_an_id_that_is_no_file_name_is_refused_and_nothing_is_written(tmp_path: 
 @pytest.mark.parametrize("field", ["value", "low", "high", "ratio"])
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
 def test_a_number_that_is_none_is_refused(tmp_path: Path, field: str, number: float) -> None:
-    board = Board((make_benchmark((replace(make_row(), **{field: number}),)),), ())
+    changes: dict[str, Any] = {field: number}
+    board = Board((make_benchmark((make_row(0, **changes),)),), ())
     with pytest.raises(VerificationError, match="not finite"):
         render(board, tmp_path / "site")
 
