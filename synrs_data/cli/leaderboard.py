@@ -21,6 +21,19 @@ def _leaderboard() -> None:
     """Submissions that prove their scores, and the page that ranks them."""
 
 
+@app.command("new")
+def new(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the submission, made new.")],
+    results: Annotated[
+        list[Path], typer.Argument(metavar="RESULT...", help="Folders that `eval run` wrote.")
+    ],
+) -> None:
+    """Begin a submission: copy results into a folder, with a submission.yaml to fill in."""
+    from synrs_data.leaderboard.start import begin
+
+    typer.echo(f"fill in {begin(folder, results)}")
+
+
 @app.command("submit")
 def submit(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder with submission.yaml and results/.")],

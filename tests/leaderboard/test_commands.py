@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from synrs_data.leaderboard.repository import VERIFICATION
-from tests.leaderboard.made import edit_result, write_submission
+from synrs_data.leaderboard.rules import Refused
+from synrs_data.leaderboard.submission import open_package, read_folder
+from synrs_data.leaderboard.verify import verify
+from tests.leaderboard.made import edit_declaration, edit_result, write_submission
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -51,6 +54,18 @@ def test_a_broken_submission_exits_with_3_and_names_the_rule(tmp_path: Path) -> 
     added = run("add", folder, "--to", tmp_path / "repository")
     assert added.returncode == 3
     assert not (tmp_path / "repository").exists()
+
+
+def test_a_new_submission_says_what_is_left_to_fill_in(model: Path, tmp_path: Path) -> None:
+    done = run("new", tmp_path / "mine", model / "results" / "0")
+    assert (done.returncode, done.stdout) == (0, f"fill in {tmp_path / 'mine' / 'submission.yaml'}\n")
+    with pytest.raises(Refused, match="R04") as caught:
+        open_package(read_folder(tmp_path / "mine"), where="mine")
+    assert all(f"'{key}'" in str(caught.value) for key in ("revision", "authors", "license"))
+    edit_declaration(tmp_path / "mine", revision="1", authors=["Ada"], license="mit")
+    assert verify(open_package(read_folder(tmp_path / "mine"), where="mine")).findings == ()
+    again = run("new", tmp_path / "mine", model / "results" / "0")
+    assert (again.returncode, "is there already" in again.stderr) == (2, True)
 
 
 def test_add_and_export_write_where_they_are_told(model: Path, tmp_path: Path) -> None:
