@@ -488,3 +488,9 @@ def test_predictions_of_another_submission_are_flagged(model: Path) -> None:
 
 def test_every_rule_and_flag_has_one_sentence() -> None:
     assert all(text.endswith(".") and text.count(". ") == 0 for text in (RULES | FLAGS).values())
+
+
+def test_the_guide_lists_every_rule_and_flag() -> None:
+    guide = Path(__file__).parents[2] / "docs" / "leaderboard.md"
+    text = guide.read_text(encoding="utf-8")
+    assert [rule for rule, says in (RULES | FLAGS).items() if f"| {rule} | {says} |" not in text] == []
