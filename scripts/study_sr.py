@@ -2,6 +2,7 @@
 
     python scripts/study_sr.py builds     the synthetic pairs: ten minutes of one core
     python scripts/study_sr.py run        every training: twenty minutes of one core; started again it goes on
+    python scripts/study_sr.py pictures   some pairs and outputs, which are in the work folder alone
     python scripts/study_sr.py report     figures and page, from the results alone
 
 Results are in docs/study/sr, a folder for each baseline, and `synrs-data eval verify` computes each again.
@@ -124,6 +125,14 @@ def _opened(data: Path, work: Path, seeds: int) -> PairRun:
         device="cpu",
         keep_outputs=True,
     )
+
+
+@app.command()
+def pictures(data: Data = DEFAULT_DATA, work: Work = DEFAULT_WORK) -> None:
+    """Draw what the network learns from and what it makes of a tile."""
+    from _study_sr_page import draw_pictures
+
+    typer.echo(str(draw_pictures(data, work)))
 
 
 @app.command()
