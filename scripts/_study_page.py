@@ -15,6 +15,7 @@ from _study_plan import (
     PROTOCOLS,
     RATIOS,
     SCRATCH,
+    SEEDS,
     SHOTS,
     STRATEGIES,
     THRESHOLD,
@@ -30,7 +31,7 @@ from synrs_data.evaluate.plots import draw
 from synrs_data.evaluate.results import Interval, Result, read_result
 
 PAGE, IMAGES = REPO / "docs/study-eurosat.md", REPO / "docs/images"
-SHOWN = ("ratio", "shots", "classes")
+SHOWN = ("ratio", "shots")
 """Kinds of figures that the page shows."""
 
 _TEMPLATE = "study_eurosat.md.j2"
@@ -194,8 +195,8 @@ def _missing(runs: list[Run], records: list[Result]) -> list[str]:
         record = by_name.get(each.name)
         if record is None:
             found.append(f"`{each.name}`: {', '.join(each.arms)}")
-        elif len(record.seeds) < 5:
-            found.append(f"`{each.name}`: has {len(record.seeds)} seeds of 5")
+        elif each.arms and len(record.seeds) < SEEDS:
+            found.append(f"`{each.name}`: has {len(record.seeds)} seeds of {SEEDS}")
     return found
 
 

@@ -54,22 +54,21 @@ class Run:
 
 def plan() -> list[Run]:
     """Return every run: the probe, which is cheap, as a whole; training from scratch in parts, the first ones first."""
-    found = [
+    sets = list(STRATEGIES)
+    few, kinds = ("more-real", "flip-crop", "cutout"), ("more-real", "flip-crop", "cutout", "cutmix")
+    return [
         Run("zero-shot", ZERO_SHOT, None, ()),
         Run("probe-real", PROBE, None, _real()),
-        Run("probe-controls", PROBE, None, _controls(("more-real", "flip-crop", "cutout"), SHOTS)),
-    ]
-    sets = list(STRATEGIES)
-    found += [Run(f"probe-{name}", PROBE, name, (*_first(name), *_rest(name))) for name in sets]
-    kinds = ("more-real", "flip-crop", "cutout", "cutmix")
-    found += [
+        Run("probe-controls", PROBE, None, _controls(few, SHOTS)),
+        *(Run(f"probe-{name}", PROBE, name, (*_first(name), *_ratios(name), *_shots())) for name in sets),
         Run("scratch-real", SCRATCH, None, _real()),
         Run("scratch-controls", SCRATCH, None, _controls(kinds, (16,))),
         *(Run(f"scratch-{name}-first", SCRATCH, name, _first(name)) for name in sets),
-        Run("scratch-controls-few", SCRATCH, None, (*_controls(kinds, (4, 1)), "flip-cropx1", "cutmixx1")),
-        *(Run(f"scratch-{name}-rest", SCRATCH, name, _rest(name)) for name in sets),
+        Run("scratch-controls-few", SCRATCH, None, _controls(kinds, (4, 1))),
+        *(Run(f"scratch-{name}-ratios", SCRATCH, name, _ratios(name)) for name in sets),
+        Run("scratch-controls-all", SCRATCH, None, ("flip-cropx1", "cutmixx1")),
+        *(Run(f"scratch-{name}-shots", SCRATCH, name, _shots()) for name in sets),
     ]
-    return found
 
 
 def _real() -> tuple[str, ...]:
@@ -85,11 +84,17 @@ def _first(synthetic: str) -> tuple[str, ...]:
     return ("synthetic", f"mixedx{_all_ratios(synthetic)[-1]:g}", *few)
 
 
-def _rest(synthetic: str) -> tuple[str, ...]:
+def _ratios(synthetic: str) -> tuple[str, ...]:
+    """Return the other ratios of the same shots."""
     every = [f"mixedx{ratio:g}" for ratio in _all_ratios(synthetic)]
     # Half an image is one, so that mixed@1x0.5 would be mixed@1x1.
-    every += [f"mixed@{k}x{ratio:g}" for k in (16, 4, 1, 8, 2) for ratio in RATIOS if (k, ratio) != (1, 0.5)]
+    every += [f"mixed@{k}x{ratio:g}" for k in (16, 4, 1) for ratio in RATIOS if (k, ratio) != (1, 0.5)]
     return tuple(arm for arm in every if arm not in _first(synthetic))
+
+
+def _shots() -> tuple[str, ...]:
+    """Return the mixed arms of the other shots."""
+    return tuple(f"mixed@{k}x{ratio:g}" for k in (8, 2) for ratio in RATIOS)
 
 
 def _all_ratios(synthetic: str) -> tuple[float, ...]:
