@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from synrs_data.evaluate.super_resolution import pair_run
 from synrs_data.evaluate.super_resolution.arms import draw_pairs, train_arm
 from synrs_data.evaluate.super_resolution.compact import CompactSr, make_sr_baseline
 from synrs_data.evaluate.super_resolution.degraded_pairs import pixels_digest
+from synrs_data.evaluate.super_resolution.network import save_network
 from synrs_data.evaluate.super_resolution.pair_run import Places
 from synrs_data.evaluate.super_resolution.results import SuperResolutionResult, read_super_resolution
 from synrs_data.evaluate.super_resolution.run import evaluate_super_resolution
@@ -34,6 +36,7 @@ from synrs_data.evaluate.super_resolution.verify import find_pair_faults
 from tests.build.painted import painted
 from tests.evaluate.sr_images import scene, write_images
 from tests.evaluate.test_sr_sources import benchmark as _benchmark
+from tests.tiny_upscaler import compact_state, write_upscaler
 
 HIGH = {f"t/{number}": scene(number, 48) for number in range(5)}
 SPLITS = ("test", "train", "test", "train", "test")
@@ -158,6 +161,49 @@ def test_a_baseline_that_is_not_trained_has_one_arm(tmp_path: Path, tiles: Path)
     assert faults(tmp_path, tiles) == []
     with pytest.raises(UserError, match="'bicubic' is not trained here, so it has no arms"):
         run(tiny(tmp_path), tmp_path / "n", tiles, None, baseline=baseline)
+
+
+def test_a_saved_network_gives_the_values_of_its_arm(tmp_path: Path, trained: Path, tiles: Path) -> None:
+    benchmark = tiny(tmp_path)
+    source = pair_source(benchmark, str(tiles), split="train")
+    network, _ = train_arm(parse_arm("real"), 1, TINY.options, source)
+    save_network(tmp_path / "n.safetensors", network)
+    baseline = make_sr_baseline(f"residual:file={tmp_path / 'n.safetensors'},trained_on=painted+x", "cpu")
+    said = run(benchmark, tmp_path / "r", tiles, None, baseline=baseline, arms=())
+    assert said.baseline.in_domain is True
+    assert said.baseline.weights_sha256 == files.sha256(tmp_path / "n.safetensors")
+    again, arm = (
+        pl.read_parquet(folder / "r" / "predictions.parquet").filter(
+            pl.col("arm") == name, pl.col("seed") == seed
+        )
+        for folder, name, seed in ((tmp_path, "zero-shot", 0), (trained, "real", 1))
+    )
+    assert again.drop("baseline", "arm", "seed").equals(arm.drop("baseline", "arm", "seed"))
+    assert faults(tmp_path, tiles) == []
+
+
+def test_weights_that_spandrel_loads_are_a_baseline(tmp_path: Path, tiles: Path) -> None:
+    path = write_upscaler(tmp_path / "small.pth", compact_state())
+    baseline = make_sr_baseline(f"spandrel:model={path}", "cpu")
+    said = run(tiny(tmp_path), tmp_path / "r", tiles, None, baseline=baseline, arms=())
+    assert (said.baseline.method, said.baseline.in_domain) == ("spandrel", None)
+    assert said.baseline.weights_sha256 == files.sha256(path)
+    assert faults(tmp_path, tiles) == []
+
+
+def test_a_program_that_gives_a_wrong_size_is_one_message_and_leaves_no_result(
+    tmp_path: Path, tiles: Path
+) -> None:
+    program = tmp_path / "copy.py"
+    program.write_text(
+        "import shutil, sys, pathlib\n"
+        "for path in pathlib.Path(sys.argv[1]).glob('*.png'):\n"
+        "    shutil.copy(path, sys.argv[2])\n"
+    )
+    text = f"external-command:command={sys.executable} {program} {{input}} {{output}},name=copies"
+    with pytest.raises(UserError, match="48"):
+        run(tiny(tmp_path), tmp_path / "r", tiles, None, baseline=make_sr_baseline(text, "cpu"), arms=())
+    assert not (tmp_path / "r" / "result.json").exists()
 
 
 def test_a_whole_result_has_no_faults_with_and_without_its_images(
