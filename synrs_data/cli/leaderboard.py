@@ -187,14 +187,19 @@ def export(
 
 def _say(package: Package, report: Report) -> None:
     """Print scores, broken rules and flags."""
+    from synrs_data.leaderboard.scores import arms_of
+
     for number, result in enumerate(package.results):
         typer.echo(
             f"results/{number}: {result.baseline.name}, {result.protocol.name} on {result.benchmark.id}"
         )
-        for arm in result.arms:
+        factor = 1 if result.benchmark.task == "super-resolution" else 100
+        for arm in arms_of(result):
             metric = arm.metrics[0]
-            ends = f"{metric.interval.low * 100:.2f} to {metric.interval.high * 100:.2f}"
-            typer.echo(f"  {arm.name:24}  {metric.name}  {metric.value * 100:6.2f}  {ends}")
+            if metric.value is None or metric.interval is None:
+                continue
+            ends = f"{metric.interval.low * factor:.2f} to {metric.interval.high * factor:.2f}"
+            typer.echo(f"  {arm.name:24}  {metric.name}  {metric.value * factor:6.2f}  {ends}")
     for finding in report.findings:
         typer.echo(f"broken {finding}")
     for flag in report.flags:

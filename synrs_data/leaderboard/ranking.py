@@ -13,18 +13,13 @@ from functools import cache
 from itertools import groupby
 from pathlib import Path
 
-import numpy as np
-import yaml
-from numpy.typing import NDArray
-
-from synrs_data.evaluate.arms import Arm, parse_arm
+from synrs_data.evaluate.arms import parse_arm
 from synrs_data.evaluate.benchmark import benchmarks, load_benchmark
-from synrs_data.evaluate.compare_inputs import classifier_id
-from synrs_data.evaluate.results import PREDICTIONS, ZERO_SHOT, ArmValue, Result
-from synrs_data.evaluate.statistics import STATISTICS, paired_over_seeds
-from synrs_data.leaderboard.board import BenchmarkBoard, Row, Track
-from synrs_data.leaderboard.differences import Right, right_of
+from synrs_data.evaluate.results import PREDICTIONS, ZERO_SHOT
+from synrs_data.leaderboard.board import BenchmarkBoard, Row
 from synrs_data.leaderboard.repository import Stored
+from synrs_data.leaderboard.rows import make_row, shots_text
+from synrs_data.leaderboard.scores import AnyResult, Values, arms_of, classifier_of, difference, values_of
 
 _Task = tuple[str, int, str]
 
@@ -46,7 +41,7 @@ class _Entry:
     task: _Task
     group: tuple[str, ...]
     arm: int
-    result: Result
+    result: AnyResult
     predictions: Path
 
 
@@ -87,7 +82,8 @@ def _board(task: _Task, rows: list[Row], entries: list[_Entry]) -> BenchmarkBoar
         task=result.benchmark.task,
         metric=metric.name,
         direction=metric.direction,
-        chance=metric.chance,
+        # Super-resolution has no guess to be compared with.
+        chance=getattr(metric, "chance", 0.0),
         license=shipped.license if shipped is not None and current else "",
         rows=tuple(rows),
     )
@@ -109,93 +105,18 @@ def _all_entries(found: Stored) -> Iterator[_Entry]:
     for number, result in enumerate(found.package.results):
         path = found.folder / "results" / str(number) / PREDICTIONS
         task = (result.benchmark.id, result.benchmark.version, result.task_hash)
-        for index, arm in enumerate(result.arms):
+        for index, arm in enumerate(arms_of(result)):
             parsed = None if arm.name == ZERO_SHOT else parse_arm(arm.name)
             if submission.kind != "synthetic-dataset" and (parsed is None or parsed.kind == "real"):
-                group = ("models", result.protocol.name, _shots_text(parsed))
+                group = ("models", result.protocol.name, shots_text(parsed, result.benchmark.task))
                 text = ", ".join(filter(None, group[1:]))
-                row = _row(found, number, arm, parsed, "models", text)
+                row = make_row(found, number, index, parsed, "models", text)
                 yield _Entry(row, task, group, index, result, path)
             if submission.kind != "baseline" and parsed is not None:
-                group = ("datasets", classifier_id(result), _shots_text(parsed))
+                group = ("datasets", classifier_of(result), shots_text(parsed, result.benchmark.task))
                 text = ", ".join([result.baseline.name, result.protocol.name, group[2]])
-                row = _row(found, number, arm, parsed, "datasets", text)
+                row = make_row(found, number, index, parsed, "datasets", text)
                 yield _Entry(row, task, group, index, result, path)
-
-
-def _shots_text(arm: Arm | None) -> str:
-    if arm is None:
-        return ""
-    if arm.kind == "synthetic":
-        return "no real images"
-    if arm.shots is None:
-        return "all real images"
-    return f"{arm.shots} real image{'s' if arm.shots > 1 else ''} a class"
-
-
-def _row(found: Stored, number: int, arm: ArmValue, parsed: Arm | None, track: Track, group: str) -> Row:
-    submission, verification = found.package.submission, found.verification
-    result = found.package.results[number]
-    metric, trained = arm.metrics[0], result.baseline.trained_on
-    if track == "datasets":
-        trained = tuple(dict.fromkeys([*submission.train_datasets, *(trained or ())]))
-    alone = parsed is None or parsed.kind == "synthetic"
-    return Row(
-        submission=found.package.id,
-        track=track,
-        name=submission.name,
-        revision=submission.revision,
-        kind=submission.kind,
-        authors=submission.authors,
-        license=submission.license,
-        links=tuple(submission.links.items()),
-        trained_on=trained,
-        in_domain=None if trained is None else result.dataset.name in trained,
-        protocol=result.protocol.name,
-        arm=arm.name,
-        shots=None if parsed is None or alone else parsed.shots,
-        ratio=None if parsed is None or alone else parsed.ratio,
-        value=metric.value,
-        low=metric.interval.low,
-        high=metric.interval.high,
-        n=result.n,
-        seeds=len(result.seeds),
-        rank=0,
-        tied_with_best=False,
-        difference=verification.differences.get(str(number), {}).get(arm.name),
-        per_class=arm.per_class,
-        recipe=_recipe(result),
-        card=submission.description,
-        reproduce=submission.reproduce or _command(result),
-        task_hash=result.task_hash,
-        verified=verification.sentence,
-        group=group,
-        baseline=result.baseline.name,
-        flags=verification.flags,
-    )
-
-
-def _recipe(result: Result) -> str:
-    record = result.synthetic
-    if record is None:
-        return ""
-    values = record.model_dump(
-        mode="json", include={"name", "source", "revision", "manifest_sha256", "generator", "recipe"}
-    )
-    return yaml.safe_dump(values | {"images": record.images}, sort_keys=False, allow_unicode=True, width=100)
-
-
-def _command(result: Result) -> str:
-    """Return the command that a result was made with, as far as the result says it."""
-    words = ["synrs-data eval run", result.benchmark.id, "--baseline", result.baseline.method]
-    if result.dataset.source:
-        words += ["--data", result.dataset.source]
-    if result.protocol.name != ZERO_SHOT:
-        words += ["--protocol", result.protocol.name, "--arms", ",".join(arm.name for arm in result.arms)]
-        words += ["--seeds", str(len(result.seeds))]
-    if result.synthetic is not None:
-        words += ["--synthetic", result.synthetic.source]
-    return " ".join(words)
 
 
 def _with_distinct_texts(groups: dict[tuple[str, ...], list[_Entry]]) -> Iterator[list[_Entry]]:
@@ -215,18 +136,18 @@ def _ranked(members: list[_Entry]) -> list[Row]:
     )
     values = sorted({sign * entry.row.value for entry in ordered}, reverse=True)
     best = ordered[0]
-    right = cache(lambda: _right(best))
+    reference = cache(lambda: _values(best))
     return [
         replace(
             entry.row,
             rank=values.index(sign * entry.row.value) + 1,
-            tied_with_best=entry is best or _tied(best, entry, right),
+            tied_with_best=entry is best or _tied(best, entry, reference),
         )
         for entry in ordered
     ]
 
 
-def _tied(best: _Entry, other: _Entry, right: Callable[[], tuple[NDArray[np.int64], Right]]) -> bool:
+def _tied(best: _Entry, other: _Entry, reference: Callable[[], Values]) -> bool:
     """Return whether the interval of the paired difference to the best row contains 0.
 
     A difference is not more uncertain than both scores together (its standard deviation is at most the sum of theirs),
@@ -235,18 +156,9 @@ def _tied(best: _Entry, other: _Entry, right: Callable[[], tuple[NDArray[np.int6
     first, second = best.row, other.row
     if first.low > second.high or second.low > first.high:
         return False
-    seeds = sorted(set(best.result.seeds) & set(other.result.seeds))
-    statistic = STATISTICS.get(best.result.arms[0].metrics[0].name)
-    if not seeds or statistic is None:
-        return True
-    labels, best_right = right()
-    one = best_right[[best.result.seeds.index(seed) for seed in seeds]]
-    two = _right(other)[1][[other.result.seeds.index(seed) for seed in seeds]]
-    if np.array_equal(one, two):
-        return True
-    found = paired_over_seeds(labels, one, two, len(first.per_class), statistic, seed=0)
-    return found.low <= 0 <= found.high
+    found = difference(reference(), _values(other), seed=0)
+    return found is None or found[1] <= 0 <= found[2]
 
 
-def _right(entry: _Entry) -> tuple[NDArray[np.int64], Right]:
-    return right_of(entry.predictions.read_bytes(), entry.result, entry.arm)
+def _values(entry: _Entry) -> Values:
+    return values_of(entry.predictions.read_bytes(), entry.result, entry.arm)

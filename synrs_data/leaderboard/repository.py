@@ -55,9 +55,13 @@ class Verification(Part):
     commit: str = Field("", max_length=100)
     author: str = Field("", max_length=100)
 
-    @property
-    def sentence(self) -> str:
-        """What was done, for people."""
+    def sentence(self, task: str) -> str:
+        """Return what was done for a result of a task, for people."""
+        if task == "super-resolution":
+            return (
+                f"synrs-data {self.version} recomputed every mean and interval from the values of each image and "
+                "checked names and hashes against the benchmark; the images themselves were not measured again"
+            )
         return (
             f"synrs-data {self.version} recomputed every score and interval from {self.rows:,} predictions and checked "
             "items, labels and hashes against the benchmark; the model was not run again"

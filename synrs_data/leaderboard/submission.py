@@ -22,9 +22,10 @@ from pydantic import AfterValidator, Field, ValidationError
 
 from synrs_data.errors import UserError
 from synrs_data.evaluate.parts import BenchmarkId, Part, Sha256, canonical_digest
-from synrs_data.evaluate.results import PREDICTIONS, RESULT, Result
+from synrs_data.evaluate.results import PREDICTIONS, RESULT
 from synrs_data.leaderboard.board import SubmissionKind
 from synrs_data.leaderboard.rules import Finding, Refused
+from synrs_data.leaderboard.scores import AnyResult, model_of
 from synrs_data.vocabulary import NOT_YAML, explain, parse_yaml
 
 SUBMISSION = "submission.yaml"
@@ -123,7 +124,7 @@ class Package:
     id: str
     files: Mapping[str, bytes]
     submission: Submission
-    results: tuple[Result, ...]
+    results: tuple[AnyResult, ...]
 
     def predictions(self, number: int) -> bytes:
         """Return the file of predictions of a result."""
@@ -237,15 +238,15 @@ def open_package(files: Mapping[str, bytes], *, where: str) -> Package:
         submission = Submission.model_validate(_yaml(files[SUBMISSION], where))
     except ValidationError as error:
         raise Refused([Finding("R04", f"{SUBMISSION}: {explain(error, Submission)}")], where=where) from error
-    results = []
+    results = list[AnyResult]()
     for number in range((len(files) - 1) // 2):
         path = f"results/{number}/{RESULT}"
+        model = model_of(files[path])
         try:
-            results.append(Result.model_validate_json(files[path]))
+            results.append(model.model_validate_json(files[path]))
         except ValidationError as error:
-            raise Refused(
-                [Finding("R06", f"{path}: {_first(explain(error, Result))}")], where=where
-            ) from error
+            text = f"{path}: {_first(explain(error, model))}"
+            raise Refused([Finding("R06", text)], where=where) from error
     return Package(submission_id(submission.name, files), files, submission, tuple(results))
 
 
