@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from synrs_data import files
+from synrs_data.evaluate.arms import parse_arm
 from synrs_data.evaluate.benchmark import SuperResolution, load_benchmark
 from synrs_data.evaluate.plots_style import INK, house_style, zero_line
 from synrs_data.evaluate.statistics import Difference
@@ -152,7 +153,7 @@ def draw(numbers: Numbers) -> dict[str, bytes]:
         for axes, (metric, title) in zip(panels, SHOWN.items(), strict=True):
             for row, arm in enumerate(reversed(arms)):
                 gain = numbers.less(arm, "bicubic", metric)
-                colour = _COLOURS.get(arm.partition("@")[0].partition("x")[0], "#8a8a8a")
+                colour = "#8a8a8a" if arm in BASELINES else _COLOURS[parse_arm(arm).kind]
                 bars: Any = [[max(0.0, gain.value - gain.low)], [max(0.0, gain.high - gain.value)]]
                 axes.errorbar([gain.value], [row], xerr=bars, color=colour, marker="o", capsize=2.2)
             zero_line(axes, upright=True)

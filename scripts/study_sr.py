@@ -1,7 +1,7 @@
 """The study of docs/study-sr.md: what synthetic pairs are worth to a small network on UC Merced, x4.
 
-    python scripts/study_sr.py builds     the synthetic pairs: ten minutes of one core
-    python scripts/study_sr.py run        every training: twenty minutes of one core; started again it goes on
+    python scripts/study_sr.py builds     the synthetic pairs
+    python scripts/study_sr.py run        40 trainings of half a minute of one core; started again it goes on
     python scripts/study_sr.py pictures   some pairs and outputs, which are in the work folder alone
     python scripts/study_sr.py report     figures and page, from the results alone
 
