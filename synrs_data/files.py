@@ -130,7 +130,7 @@ def writable(path: Path) -> Iterator[None]:
             raise BuildFolderError(
                 "the disk is full",
                 where=str(path),
-                fix="free some space and run the same command again: finished shards are kept",
+                fix="free some space and run the same command again: what is finished is kept",
             ) from error
         if error.errno in _REFUSALS:
             raise BuildFolderError(
@@ -150,32 +150,58 @@ def _sync_folder(folder: Path) -> None:
 
 
 class FolderLock:
-    """An exclusive lock on a build folder, held by the operating system, so that a killed build frees it.
+    """An exclusive lock on a folder, held by the operating system, so that a killed process frees it.
 
     Args:
-        folder: The build folder; `.lock` inside it says which process holds it.
+        folder: The folder; `.lock` inside it says which process holds it.
+        what: What works in it, for the message.
+        fix: What to do where another process holds it.
+        lasting: Whether `.lock` stays behind.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        what: str = "build",
+        fix: str = "wait for it (`synrs-data status` shows how far it is), or choose another `--out`",
+        lasting: bool = True,
+    ) -> None:
         self._path = folder / ".lock"
+        self._what, self._fix, self._lasting = what, fix, lasting
         self._handle: int | None = None
 
     def __enter__(self) -> FolderLock:
-        with writable(self._path):
-            self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            self._take(self._handle)
-        except OSError as error:
-            holder = os.read(self._handle, 32).decode(errors="replace").strip()
-            os.close(self._handle)
-            raise BuildFolderError(
-                f"another build is at work in this folder{f' (process {holder})' if holder else ''}",
-                where=str(self._path.parent),
-                fix="wait for it (`synrs-data status` shows how far it is), or choose another `--out`",
-            ) from error
-        os.ftruncate(self._handle, 0)
-        os.write(self._handle, f"{os.getpid()}\n".encode())
+        handle = self._open()
+        # Who waited for a lock that does not last may hold a file that has lost its name, and with it its meaning.
+        while not self._lasting and not self._is_named(handle):
+            os.close(handle)
+            handle = self._open()
+        self._handle = handle
+        os.ftruncate(handle, 0)
+        os.write(handle, f"{os.getpid()}\n".encode())
         return self
+
+    def _open(self) -> int:
+        with writable(self._path):
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            self._take(handle)
+        except OSError as error:
+            holder = os.read(handle, 32).decode(errors="replace").strip()
+            os.close(handle)
+            raise BuildFolderError(
+                f"another {self._what} is at work in this folder{f' (process {holder})' if holder else ''}",
+                where=str(self._path.parent),
+                fix=self._fix,
+            ) from error
+        return handle
+
+    def _is_named(self, handle: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(handle), self._path.stat())
+        except FileNotFoundError:
+            return False
 
     @staticmethod
     def _take(handle: int) -> None:
@@ -191,5 +217,9 @@ class FolderLock:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         assert self._handle is not None
+        if not self._lasting:
+            # While it is held: later, another process could have taken it.
+            with contextlib.suppress(OSError):
+                self._path.unlink()
         os.close(self._handle)
         self._handle = None

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +22,7 @@ from synrs_data.evaluate.other_tasks import RetrievalMetricName
 from synrs_data.evaluate.parts import BenchmarkId, Direction, MetricName, Part, Sha256
 from synrs_data.evaluate.statistics import LEVEL, REPLICATES
 from synrs_data.evaluate.synthetic_set import SyntheticRecord
-from synrs_data.shards.table import write_table
+from synrs_data.shards.table import table_bytes
 from synrs_data.vocabulary import explain
 
 RESULT, PREDICTIONS = "result.json", "predictions.parquet"
@@ -202,12 +206,38 @@ def result_schema() -> dict[str, Any]:
     return Result.model_json_schema()
 
 
-def write_predictions(folder: Path, table: pl.DataFrame) -> PredictionsRecord:
-    """Write the predictions, and take away a result that belonged to earlier ones."""
+@contextlib.contextmanager
+def own_folder(folder: Path) -> Iterator[None]:
+    """Make the folder of a result and keep other runs out of it; a folder that stays empty is taken away again.
+
+    Raises:
+        BuildFolderError: It cannot be written, or another run is at work in it.
+    """
     files.make_folder(folder)
-    files.remove(folder / RESULT)
-    write_table(folder / PREDICTIONS, table)
-    return PredictionsRecord(sha256=files.sha256(folder / PREDICTIONS), rows=table.height)
+    try:
+        with files.FolderLock(
+            folder, what="evaluation", fix="wait for it, or choose another `--out`", lasting=False
+        ):
+            for path in folder.iterdir():
+                # Of killed runs; not of other writers, who may share the folder.
+                if files.is_temporary(path) and path.name.endswith((RESULT, PREDICTIONS)):
+                    files.remove(path)
+            yield
+    finally:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def write_predictions(folder: Path, table: pl.DataFrame) -> PredictionsRecord:
+    """Write the predictions, and take away a result that belonged to earlier ones once the new ones are on disk."""
+    files.make_folder(folder)
+    content = table_bytes(table)
+    with files.atomic(folder / PREDICTIONS) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+        files.remove(folder / RESULT)
+    return PredictionsRecord(sha256=hashlib.sha256(content).hexdigest(), rows=table.height)
 
 
 def write_result(folder: Path, result: Result) -> None:

@@ -27,6 +27,7 @@ from synrs_data.evaluate.results import (
     MetricValue,
     ProtocolRecord,
     Result,
+    own_folder,
     write_predictions,
     write_result,
 )
@@ -82,6 +83,7 @@ def evaluate_retrieval(
 
     Raises:
         UserError: Model or data are missing or do not fit, or the baseline cannot do retrieval.
+        BuildFolderError: `folder` cannot be written, or another run is at work in it.
         MethodError: The baseline gives other features than it may.
     """
     check_task(benchmark, baseline)
@@ -91,40 +93,44 @@ def evaluate_retrieval(
         )
     make_deterministic()
     start = time.perf_counter()
-    opened = open_captioned(benchmark, data)
-    record = baseline.record(benchmark)
-    images = FeatureCache(cache).features(baseline, opened.images)
-    cosines = similarities(images, _texts(baseline, opened.truth.captions))
-    if not np.isfinite(cosines).all():
-        raise MethodError("baselines", record.method, "gave features of no length or that are not finite")
-    rankings = rank_all(benchmark, cosines, opened.truth)
-    bootstrap = Bootstrap(method=_BOOTSTRAP, seed=bootstrap_seed)
-    table = predictions_table(rankings, opened.truth)
-    result = Result(
-        task_hash=benchmark.task_hash,
-        benchmark=BenchmarkRecord(id=benchmark.id, version=benchmark.version, task=benchmark.task),
-        dataset=opened.record,
-        baseline=record,
-        protocol=ProtocolRecord(name=ZERO_SHOT, options={}),
-        synthetic=None,
-        environment=environment(choose_devices(device, 1, 1)[0]),
-        seeds=(0,),
-        bootstrap=bootstrap,
-        n=len(opened.truth.images),
-        arms=(
-            ArmValue(
-                name=ZERO_SHOT,
-                counts=Counts(),
-                metrics=metric_values(
-                    benchmark, opened.truth, {way: each.first for way, each in rankings.items()}, bootstrap
+    with own_folder(folder):
+        opened = open_captioned(benchmark, data)
+        record = baseline.record(benchmark)
+        images = FeatureCache(cache).features(baseline, opened.images)
+        cosines = similarities(images, _texts(baseline, opened.truth.captions))
+        if not np.isfinite(cosines).all():
+            raise MethodError("baselines", record.method, "gave features of no length or that are not finite")
+        rankings = rank_all(benchmark, cosines, opened.truth)
+        bootstrap = Bootstrap(method=_BOOTSTRAP, seed=bootstrap_seed)
+        table = predictions_table(rankings, opened.truth)
+        result = Result(
+            task_hash=benchmark.task_hash,
+            benchmark=BenchmarkRecord(id=benchmark.id, version=benchmark.version, task=benchmark.task),
+            dataset=opened.record,
+            baseline=record,
+            protocol=ProtocolRecord(name=ZERO_SHOT, options={}),
+            synthetic=None,
+            environment=environment(choose_devices(device, 1, 1)[0]),
+            seeds=(0,),
+            bootstrap=bootstrap,
+            n=len(opened.truth.images),
+            arms=(
+                ArmValue(
+                    name=ZERO_SHOT,
+                    counts=Counts(),
+                    metrics=metric_values(
+                        benchmark,
+                        opened.truth,
+                        {way: each.first for way, each in rankings.items()},
+                        bootstrap,
+                    ),
+                    per_class={},
                 ),
-                per_class={},
             ),
-        ),
-        predictions=write_predictions(folder, table),
-        wall_seconds=round(time.perf_counter() - start, 3),
-    )
-    write_result(folder, result)
+            predictions=write_predictions(folder, table),
+            wall_seconds=round(time.perf_counter() - start, 3),
+        )
+        write_result(folder, result)
     return result
 
 

@@ -27,6 +27,7 @@ from synrs_data.evaluate.results import (
     BenchmarkRecord,
     Bootstrap,
     Result,
+    own_folder,
     write_predictions,
     write_result,
 )
@@ -123,58 +124,72 @@ def evaluate(
 
     Raises:
         UserError: Model or data are missing or do not fit.
+        BuildFolderError: `folder` cannot be written, or another run is at work in it.
         MethodError: Baseline or protocol give other scores than they may.
     """
     check_task(benchmark, baseline)
+    if protocol is None and (arms or synthetic is not None):
+        raise UserError(
+            "zero-shot trains nothing, so it has no arms and no synthetic images",
+            fix="give a protocol, such as `--protocol linear-probe`",
+        )
+    if synthetic is not None and not synthetic.startswith("hf://"):
+        _check_outside(folder, Path(synthetic).expanduser())
     make_deterministic()
     start = time.perf_counter()
     cached = FeatureCache(cache)
     used = choose_devices(device, 1, 1)[0]
     conditions = environment(used)
-    if protocol is None:
-        if arms or synthetic is not None:
-            raise UserError(
-                "zero-shot trains nothing, so it has no arms and no synthetic images",
-                fix="give a protocol, such as `--protocol linear-probe`",
+    with own_folder(folder):
+        if protocol is None:
+            found = zero_shot(benchmark, baseline, data, cached)
+        else:
+            chosen = tuple(arms) or default_arms(synthetic=synthetic is not None)
+            found = trained(
+                benchmark,
+                baseline,
+                protocol,
+                chosen,
+                seeds,
+                (data, synthetic),
+                cached,
+                folder,
+                (used, conditions),
+                report,
             )
-        found = zero_shot(benchmark, baseline, data, cached)
-    else:
-        chosen = tuple(arms) or default_arms(synthetic=synthetic is not None)
-        found = trained(
-            benchmark,
-            baseline,
-            protocol,
-            chosen,
-            seeds,
-            (data, synthetic),
-            cached,
-            folder,
-            (used, conditions),
-            report,
+        bootstrap = Bootstrap(seed=bootstrap_seed)
+        numbers = compute(benchmark, found.items.labels, found.predicted, bootstrap)
+        result = Result(
+            task_hash=benchmark.task_hash,
+            benchmark=BenchmarkRecord(id=benchmark.id, version=benchmark.version, task=benchmark.task),
+            dataset=found.dataset,
+            baseline=found.baseline,
+            protocol=found.protocol,
+            synthetic=found.synthetic,
+            environment=conditions,
+            seeds=found.seeds,
+            bootstrap=bootstrap,
+            n=len(found.items.keys),
+            arms=tuple(
+                ArmValue(name=name, counts=found.counts[name], metrics=each.metrics, per_class=each.per_class)
+                for name, each in numbers.items()
+            ),
+            predictions=write_predictions(folder, predictions_table(found)),
+            wall_seconds=round(time.perf_counter() - start, 3),
         )
-    bootstrap = Bootstrap(seed=bootstrap_seed)
-    numbers = compute(benchmark, found.items.labels, found.predicted, bootstrap)
-    result = Result(
-        task_hash=benchmark.task_hash,
-        benchmark=BenchmarkRecord(id=benchmark.id, version=benchmark.version, task=benchmark.task),
-        dataset=found.dataset,
-        baseline=found.baseline,
-        protocol=found.protocol,
-        synthetic=found.synthetic,
-        environment=conditions,
-        seeds=found.seeds,
-        bootstrap=bootstrap,
-        n=len(found.items.keys),
-        arms=tuple(
-            ArmValue(name=name, counts=found.counts[name], metrics=each.metrics, per_class=each.per_class)
-            for name, each in numbers.items()
-        ),
-        predictions=write_predictions(folder, predictions_table(found)),
-        wall_seconds=round(time.perf_counter() - start, 3),
-    )
-    write_result(folder, result)
-    end_work(folder)
+        write_result(folder, result)
+        end_work(folder)
     return result
+
+
+def _check_outside(folder: Path, build: Path) -> None:
+    """Raise a UserError if the folder of a result lies in the build that it is of."""
+    if folder.resolve().is_relative_to(build.resolve()):
+        raise UserError(
+            "lies in the folder of the synthetic images, which would then have files that its manifest does not name",
+            where=f"`--out {folder}`",
+            fix="give a folder of its own",
+        )
 
 
 def predictions_table(found: Predictions) -> pl.DataFrame:

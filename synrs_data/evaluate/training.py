@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import shutil
@@ -237,7 +238,9 @@ def begin_work(work: Path, conditions: dict[str, Any]) -> Path:
     except (OSError, UnicodeDecodeError):
         same = False
     if not same:
-        shutil.rmtree(work, ignore_errors=True)
+        # What cannot be removed may not stay either: it would pass for work under the new conditions.
+        with files.writable(work), contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(work)
         files.make_folder(work)
         files.write_text(work / _CONDITIONS, text)
     return work
@@ -247,10 +250,10 @@ def _finished(path: Path, trainer: Trainer) -> NDArray[np.int64] | None:
     """Return the predictions of a finished pair; None if there are none, or damaged ones."""
     try:
         values = pl.read_parquet(io.BytesIO(path.read_bytes()))["predicted"]
-    except (OSError, pl.exceptions.PolarsError):
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
         return None
     whole = values.dtype == pl.Int64 and len(values) == len(trainer._test) and not values.has_nulls()
-    return values.to_numpy() if whole else None
+    return values.to_numpy() if whole and values.is_between(0, trainer._classes - 1).all() else None
 
 
 def _pixels(images: ImageSet, size: int | None) -> NDArray[np.uint8]:

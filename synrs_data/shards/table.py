@@ -18,6 +18,11 @@ def write_table(path: Path, table: pl.DataFrame) -> None:
     Raises:
         BuildFolderError: The disk is full or the folder cannot be written.
     """
+    files.write_bytes(path, table_bytes(table))
+
+
+def table_bytes(table: pl.DataFrame) -> bytes:
+    """Return the file of a table."""
     content = io.BytesIO()
     table.write_parquet(content, compression="zstd", statistics=False)
-    files.write_bytes(path, content.getvalue())
+    return content.getvalue()
