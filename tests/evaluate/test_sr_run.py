@@ -530,3 +530,20 @@ def test_the_published_schema_is_what_the_command_prints(trained: Path) -> None:
     schema, values = json.loads(printed), json.loads((trained / "r" / "result.json").read_text())
     assert set(schema["required"]) <= set(values) == set(schema["properties"])
     assert "there is no task 'x'" in str(command("schema", "--task", "x").exception)
+
+
+def test_baselines_are_listed_with_their_options() -> None:
+    from synrs_data.cli import app
+
+    lines = CliRunner().invoke(app, ["list", "baselines"]).stdout.splitlines()
+    named = [line.split()[0] for line in lines if "(super-resolution):" in line]
+    assert named == [
+        "bicubic", "lanczos", "spandrel", "residual", "diffusers-upscale", "external-command", "compact-sr",
+    ]  # fmt: skip
+    compact = next(number for number, line in enumerate(lines) if line.startswith("  compact-sr"))
+    assert lines[compact + 1] == "      steps (1000): Updates; the same in every arm."
+
+
+def test_a_benchmark_may_name_a_metric_of_pyiqa_with_capitals(tmp_path: Path) -> None:
+    metric = {"name": "pyiqa:clipiqa+_vitL14_512", "direction": "higher"}
+    assert tiny(tmp_path, metrics=[metric]).metrics[0].name == "pyiqa:clipiqa+_vitL14_512"
