@@ -25,7 +25,8 @@ RULES = {
     "R08": "predictions.parquet has the columns of its protocol, no empty value, and at most 64 MiB unpacked.",
     "R09": "Every arm and seed has every test item once, in the benchmark's order, and no other.",
     "R10": "The labels are the benchmark's.",
-    "R11": "Predictions are classes of the benchmark, scores are finite and the highest is the prediction's.",
+    "R11": "Predictions are classes of the benchmark, scores are finite and the highest is the prediction's; of "
+    "super-resolution no image is left out of a mean.",
     "R12": "Every number of a result follows from its predictions, and what it says of itself is consistent.",
     "R13": "predictions.parquet has the sha256 that result.json names.",
     "R14": "A score and its interval overlap the interval that another bootstrap seed gives.",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from synrs_data.evaluate.data import items_of_test
 from synrs_data.evaluate.parts import SavedFeatures, Source
 from synrs_data.evaluate.results import PREDICTIONS, RESULT
 from synrs_data.evaluate.statistics import REPLICATES
+from synrs_data.evaluate.super_resolution.results import SuperResolutionResult
 from synrs_data.evaluate.super_resolution.sources import pinned_keys
 from synrs_data.evaluate.super_resolution.verify import find_pair_faults
 from synrs_data.evaluate.verify import About, find_faults
@@ -34,7 +35,7 @@ from synrs_data.leaderboard.agreement import find_flags
 from synrs_data.leaderboard.declarations import check_declarations
 from synrs_data.leaderboard.intervals import apart
 from synrs_data.leaderboard.rules import Finding, Refused
-from synrs_data.leaderboard.scores import AnyResult, arms_of
+from synrs_data.leaderboard.scores import AnyResult
 from synrs_data.leaderboard.submission import Package
 
 Ranked = Classification | SuperResolution
@@ -96,6 +97,8 @@ def verify(package: Package, *, known: Mapping[str, str] | None = None) -> Repor
         findings += [Finding(each.rule, f"{place}: {each.text}") for each in own]
         flags += [Finding(each.rule, f"{place}: {each.text}") for each in own_flags]
         rows += result.predictions.rows
+        if package.submission.kind == "synthetic-dataset" and result.synthetic is None:
+            continue  # real arms and controls are references: whoever runs them again gets the same
         digest = hashlib.sha256(package.predictions(number)).hexdigest()
         if (other := (known or {}).get(digest, package.id)) != package.id:
             flags.append(Finding("F03", f"{place}: {PREDICTIONS} is that of '{other}'"))
@@ -161,12 +164,21 @@ def _result(
         return findings, []
     table = pl.read_parquet(io.BytesIO(content))
     if isinstance(benchmark, SuperResolution):
-        undefined = [arm.name for arm in arms_of(result) if not arm.metrics or arm.metrics[0].value is None]
-        findings += [Finding("R11", f"{name}: the first metric has no value") for name in undefined]
+        findings += [Finding("R11", text) for text in _left_out(result)]
         return findings + [Finding("R14", text) for text in apart(table, result, 0)], []
     classes = len(benchmark.classes)
     findings += [Finding("R14", text) for text in apart(table, result, classes)]
     return findings, list(find_flags(table, classes))
+
+
+def _left_out(result: AnyResult) -> Iterator[str]:
+    """Yield which metrics leave images out: only of some is a metric not defined, and hard ones would be left out."""
+    if isinstance(result, SuperResolutionResult):
+        for arm in result.arms:
+            for place, metric in enumerate(arm.metrics):
+                always = place == 0 or metric.name.startswith(("psnr", "ssim"))
+                if always and metric.n < result.n:
+                    yield f"{arm.name}: {metric.name} has no value for {result.n - metric.n} of {result.n} images"
 
 
 def _dear(result: AnyResult) -> str:

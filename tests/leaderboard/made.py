@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from synrs_data import files
 from synrs_data.evaluate import Classification, load_classification
-from synrs_data.evaluate.data import items_of_test, pinned_content
+from synrs_data.evaluate.arms import parse_arm, sizes
+from synrs_data.evaluate.data import Known, items_of_test, known_data, pinned_content
 from synrs_data.evaluate.numbers import compute
 from synrs_data.evaluate.results import ArmValue, Bootstrap, Counts, Result, write_predictions, write_result
 
@@ -92,7 +93,8 @@ def write_made_result(
     trained_on: tuple[str, ...],
 ) -> None:
     """Write `result.json` and `predictions.parquet` of predictions by arm, (seeds, n)."""
-    items = items_of_test(benchmark)[0]
+    known = known_data(benchmark)
+    items = known.items
     blocks = [
         pl.DataFrame(
             {"arm": arm, "seed": seed, "key": items.keys, "label": items.labels, "predicted": rows[index]},
@@ -110,6 +112,7 @@ def write_made_result(
             "name": benchmark.dataset.name,
             "content_sha256": pinned_content(benchmark),
             "pinned": True,
+            "train": sum(known.train),
             "test": len(items.keys),
         },
         "baseline": {
@@ -130,10 +133,7 @@ def write_made_result(
         "arms": [
             ArmValue(
                 name=arm,
-                counts=Counts(
-                    real=0 if arm.startswith("synthetic") else 40,
-                    synthetic=160 if arm.startswith(("synthetic", "mixed")) else 0,
-                ),
+                counts=_counts(arm, known),
                 metrics=numbers[arm].metrics,
                 per_class=numbers[arm].per_class,
             )
@@ -143,6 +143,17 @@ def write_made_result(
         "wall_seconds": 1.0,
     }
     write_result(folder, Result.model_validate(values))
+
+
+def _counts(arm: str, known: Known) -> Counts:
+    """Return what an arm of that name has; of all images of `made_set` a tenth is to validate on."""
+    found = sizes(parse_arm(arm), known.train, known.validation)
+    return Counts(
+        real=found.real,
+        copies=found.copies,
+        synthetic=900 if found.synthetic is None else found.synthetic,
+        validation=100 if found.validation is None else found.validation,
+    )
 
 
 def made_set() -> dict[str, Any]:
@@ -170,7 +181,7 @@ def edit_result(folder: Path, change: Callable[[dict[str, Any]], object]) -> Non
     path.write_text(json.dumps(values))
 
 
-def set_key(values: dict[str, Any], part: str, key: str, value: object) -> None:
+def set_key(values: dict[str, Any], part: str, key: Any, value: object) -> None:
     """Set a key of a part of a result; for `edit_result` in a loop."""
     values[part][key] = value
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -294,6 +295,21 @@ def test_a_result_of_another_benchmark_or_version_is_refused(
     assert broken(model) == {"R07"}
 
 
+def test_a_record_that_does_not_fit_the_benchmark_is_refused_without_a_crash(model: Path) -> None:
+    changes: list[dict[str, Any]] = [{"per_class": {}}, {"per_class": {"Forest": 1.0}}, {"metrics": []}]
+    for change in [*changes, {"name": "nothing@0"}]:
+        folder = model.with_name("changed")
+        shutil.copytree(model, folder)
+        edit_result(folder, partial(set_key, part="arms", key=0, value=first_arm(folder) | change))
+        assert broken(folder) in ({"R12"}, {"R09", "R12"})
+        shutil.rmtree(folder)
+
+
+def first_arm(folder: Path) -> dict[str, Any]:
+    arm: dict[str, Any] = json.loads((folder / "results" / "0" / "result.json").read_text())["arms"][0]
+    return arm
+
+
 def test_work_without_end_is_refused_before_it_is_done(model: Path) -> None:
     edit_result(model, lambda values: values["bootstrap"].update(replicates=100_000))
     assert broken(model) == {"R02"}
@@ -484,6 +500,16 @@ def test_predictions_of_another_submission_are_flagged(model: Path) -> None:
     digest = package.results[0].predictions.sha256
     assert verify(package, known={digest: package.id}).flags == ()
     assert [flag.rule for flag in verify(package, known={digest: "other-0123456789ab"}).flags] == ["F03"]
+
+
+def test_references_of_a_synthetic_dataset_may_be_those_of_another(tmp_path: Path) -> None:
+    folder = write_submission(tmp_path / "set", right={"real@4": 0.6, "mixed@4x4": 0.7}, synthetic=True)
+    controls = write_submission(tmp_path / "controls", right={"real@4": 0.6, "flip-crop@4x4": 0.65})
+    shutil.copytree(controls / "results" / "0", folder / "results" / "1")
+    package = open_package(read_folder(folder), where="here")
+    known = {result.predictions.sha256: "other-0123456789ab" for result in package.results}
+    flags = verify(package, known=known).flags
+    assert [(flag.rule, flag.text.partition(":")[0]) for flag in flags] == [("F03", "results/0")]
 
 
 def test_every_rule_and_flag_has_one_sentence() -> None:
