@@ -1,6 +1,7 @@
 (() => {
   "use strict";
   const PAGE = 100;
+  const PUBLISHED = 20;
   const AXIS = 124;
   const SERIES = 8;
   const FAINT = 200;
@@ -22,13 +23,13 @@
   const minus = (text) => text.replace("-", "−");
 
   // A table that is sorted by buttons in its head and shows a page of its rows, so that sorting is quick with any number.
-  const makeTable = (name, countRows) => {
+  const makeTable = (name, size, countRows) => {
     const table = $(`${name}-table`) ?? $(name);
     const region = table.closest(".scroll");
     const [head, body] = [table.tHead, table.tBodies[0]];
     const status = $(`${name}-status`);
     const [next, all] = ["next", "all"].map((each) => status.parentElement.querySelector(`.${each}`));
-    let columns = [], rows = [], sort = { key: "", down: false }, shown = PAGE, made = new Map(), sorted = () => {};
+    let columns = [], rows = [], sort = { key: "", down: false }, shown = size, turn = 0, made = new Map(), sorted = () => {};
     const headers = new Map();
 
     const compare = (column, down) => (one, other) => {
@@ -42,15 +43,36 @@
       if (!made.has(row)) made.set(row, el("tr", {}, ...columns.map((column) => column.cell(row))));
       return made.get(row);
     };
-    const show = () => {
-      const visible = rows.slice(0, shown);
-      body.replaceChildren(...visible.map(make));
+    // A page of rows at once and others frame by frame, so that the first are there at once however many there are.
+    const append = (from, own) => {
+      if (own !== turn) return;
+      const until = Math.min(from + PAGE, shown, rows.length);
+      body.append(...rows.slice(from, until).map(make));
+      if (until < Math.min(shown, rows.length)) requestAnimationFrame(() => append(until, own));
+    };
+    const say = () => {
       region.querySelector(".empty").hidden = rows.length > 0;
       next.hidden = all.hidden = rows.length <= shown;
-      next.textContent = `Show ${Math.min(PAGE, rows.length - shown)} more`;
+      next.textContent = `Show ${Math.min(size, rows.length - shown)} more`;
       const column = columns.find((each) => each.key === sort.key);
       const order = column ? `, sorted by ${column.label.toLowerCase()}, ${sort.down ? "descending" : "ascending"}` : "";
-      status.textContent = `${countRows(visible.length, rows.length)}${order}.`;
+      status.textContent = `${countRows(Math.min(shown, rows.length), rows.length)}${order}.`;
+    };
+    const show = () => {
+      turn += 1;
+      body.replaceChildren();
+      append(0, turn);
+      say();
+    };
+    const grow = (count) => {
+      turn += 1;
+      // Rows that an earlier turn had still to bring come now.
+      const first = body.rows.length;
+      shown = count;
+      append(first, turn);
+      say();
+      // The button may be gone: the focus goes on to the first new row.
+      body.rows[first]?.querySelector("a")?.focus();
     };
     const order = () => {
       const column = columns.find((each) => each.key === sort.key);
@@ -64,28 +86,17 @@
     const sortBy = (key) => {
       const column = columns.find((each) => each.key === key);
       sort = { key, down: sort.key === key ? !sort.down : column.down ?? false };
-      shown = Math.max(PAGE, Math.min(shown, rows.length));
+      shown = Math.max(size, Math.min(shown, rows.length));
       order();
       show();
       sorted();
     };
-    next.addEventListener("click", () => {
-      const first = shown;
-      shown += PAGE;
-      show();
-      // The button may be gone: the focus goes on to the first new row.
-      body.rows[first]?.querySelector("a")?.focus();
-    });
-    all.addEventListener("click", () => {
-      const first = shown;
-      shown = rows.length;
-      show();
-      body.rows[first]?.querySelector("a")?.focus();
-    });
+    next.addEventListener("click", () => grow(shown + size));
+    all.addEventListener("click", () => grow(rows.length));
     return {
       caption: (text) => { table.caption.textContent = text; },
       columns: (given) => {
-        [columns, made, shown] = [given, new Map(), PAGE];
+        [columns, made, shown] = [given, new Map(), size];
         headers.clear();
         head.replaceChildren(el("tr", {}, ...columns.map((column) => {
           const header = el("th", { scope: "col", class: column.class ?? null });
@@ -100,7 +111,7 @@
         if (!headers.has(sort.key)) sort = { key: given.find((each) => each.value).key, down: false };
       },
       rows: (given) => {
-        [rows, shown] = [[...given], PAGE];
+        [rows, shown] = [[...given], size];
         order();
         show();
       },
@@ -162,10 +173,13 @@
     const best = group === null ? null : rows.reduce((found, row) => row.rank < found.rank ? row : found, rows[0])?.value ?? null;
     const has = (test) => rows.some(test);
     const [arms, ratios] = ["arm", "ratio"].map((field) => new Set(rows.map((row) => row[field])));
+    const sizes = new Map();
+    for (const row of rows) sizes.set(row.group, (sizes.get(row.group) ?? 0) + 1);
+    const tied = (row) => row.tied && sizes.get(row.group) > 1;
     const found = [
       { key: "rank", label: "Rank", class: "rank", value: (row) => group === null ? row.group * 1e6 + row.rank : row.rank,
         cell: (row) => el("td", { class: "rank" }, el("b", {}, String(row.rank)),
-          el("span", { class: "tie", "aria-hidden": "true" }, row.tied ? "≈" : ""), row.tied ? unseen(" not told from the best") : null) },
+          el("span", { class: "tie", "aria-hidden": "true" }, tied(row) ? "≈" : ""), tied(row) ? unseen(" not told from the best") : null) },
       { key: "name", label: track === "models" ? "Model" : "Dataset", value: (row) => row.submission.name,
         cell: (row) => el("th", { scope: "row", class: "name" },
           el("a", { href: `submissions/${encodeURIComponent(row.submission.id)}.html` }, el("bdi", {}, row.submission.name)),
@@ -184,7 +198,7 @@
         cell: (row) => el("td", { class: "number" }, el("b", {}, numberOf(scale, row.value)),
           el("small", {}, `${numberOf(scale, row.low)} to ${numberOf(scale, row.high)}`)) },
       { key: "interval", label: "95 % interval", head: axisHead("95 % interval", axis, scale, false),
-        cell: (row) => el("td", {}, span(axis, row.low, row.value, row.high, row.tied ? "tied" : "", best)) });
+        cell: (row) => el("td", {}, span(axis, row.low, row.value, row.high, tied(row) ? "tied" : "", best)) });
     if (has((row) => row.difference)) found.push(
       { key: "difference", label: "To real alone", class: "number", down: board.higher, value: (row) => row.difference?.[0] ?? null,
         cell: (row) => {
@@ -310,14 +324,20 @@
       if (!prepared.has(key)) prepared.set(key, board.rows[track].map(prepare));
       return prepared.get(key);
     };
-    const table = makeTable("table", (shown, all) => `${whole(shown)} of ${whole(all)} row${all === 1 ? "" : "s"}`);
+    const table = makeTable("table", PAGE, (shown, all) => `${whole(shown)} of ${whole(all)} row${all === 1 ? "" : "s"}`);
     const state = { board: data.benchmarks[0].key, track: null, group: "", q: "", domain: "", tied: false, best: false };
     let view = null;
 
     // The group that most submissions stand in, so that the first look is at a full table.
     const usual = (board, track) => {
-      const counts = board.groups[track].map((_, number) => new Set(rowsOf(board, track).filter((row) => row.group === number).map((row) => row.submission)).size);
-      return counts.length ? String(counts.indexOf(Math.max(...counts))) : "";
+      const counts = board.groups[track].map(() => [new Set(), 0]);
+      for (const row of rowsOf(board, track)) {
+        counts[row.group][0].add(row.submission);
+        counts[row.group][1] += 1;
+      }
+      if (track === "models" && counts.length > 1 && counts.every(([submissions]) => submissions.size === 1)) return "all";
+      const most = counts.map(([submissions, rows]) => submissions.size * 1e6 + rows);
+      return String(most.indexOf(most.reduce((one, other) => Math.max(one, other), 0)));
     };
     const passes = (row) => (!state.q || row.words.includes(state.q.toLowerCase().trim()))
       && (state.domain === "" || String(row.domain) === state.domain) && (!state.tied || row.tied);
@@ -418,7 +438,7 @@
   const startPublished = () => {
     const rows = data.published.map((row, order) => ({ ...row, order,
       words: [row.model, row.dataset, row.metric, row.protocol, row.source, listed(row.trained)].join("\n").toLowerCase() }));
-    const table = makeTable("published", (shown, all) => `${whole(shown)} of ${whole(all)} published number${all === 1 ? "" : "s"}`);
+    const table = makeTable("published", PUBLISHED, (shown, all) => `${whole(shown)} of ${whole(all)} published number${all === 1 ? "" : "s"}`);
     const text = (key, label, kind) => ({ key, label, value: (row) => row[key], cell: (row) => el("td", { class: kind }, el("bdi", {}, row[key])) });
     table.columns([
       { key: "model", label: "Model", value: (row) => row.model, cell: (row) => el("th", { scope: "row", class: "name" }, el("bdi", {}, row.model)) },
@@ -426,11 +446,13 @@
       text("metric", "Metric", "plain"),
       { key: "value", label: "Value", class: "number", down: true, value: (row) => row.value,
         cell: (row) => el("td", { class: "number" }, (row.value * 100).toFixed(2).replace(/0$/, "")) },
-      text("protocol", "Protocol", "clip"),
-      { key: "domain", label: "In-domain", value: (row) => row.domain === null ? null : Number(row.domain), cell: (row) => el("td", {}, domainBadge(row.domain)) },
-      { key: "trained", label: "Trained on", value: (row) => row.trained === null ? null : listed(row.trained), cell: (row) => el("td", { class: "clip" }, el("bdi", {}, listed(row.trained))) },
+      text("protocol", "Protocol", "words"),
+      ...rows.some((row) => row.domain !== null) ? [{ key: "domain", label: "In-domain", value: (row) => row.domain === null ? null : Number(row.domain),
+        cell: (row) => el("td", {}, row.domain === null ? "not known" : domainBadge(row.domain)) }] : [],
+      ...rows.some((row) => row.trained !== null) ? [{ key: "trained", label: "Trained on", value: (row) => row.trained === null ? null : listed(row.trained),
+        cell: (row) => el("td", { class: "words" }, el("bdi", {}, row.trained === null ? "not known" : listed(row.trained))) }] : [],
       { key: "source", label: "Source", value: (row) => row.source,
-        cell: (row) => el("td", { class: "clip" }, row.url ? el("a", { href: row.url, target: "_blank", rel: "noopener noreferrer nofollow" }, row.source, unseen(" (opens a new tab)")) : el("bdi", {}, row.source)) },
+        cell: (row) => el("td", { class: "words" }, row.url ? el("a", { href: row.url, target: "_blank", rel: "noopener noreferrer nofollow" }, row.source, unseen(" (opens a new tab)")) : el("bdi", {}, row.source)) },
     ]);
     table.sort("dataset", false);
     table.rows(rows);

@@ -88,6 +88,20 @@ def choose(browser: Chromium, element: str, value: str) -> None:
     )
 
 
+def leave(browser: Chromium, action: str) -> None:
+    """Do what leads to another page, after the answer: a page that is gone gives none."""
+    browser.value(f"void setTimeout(() => {{ {action}; }}, 0)")
+
+
+def show_all(browser: Chromium) -> None:
+    """Click the button that shows all rows, and wait for the last of them."""
+    browser.value("document.querySelector('#app .more .all').click()")
+    browser.until(
+        "document.querySelectorAll('#table tbody tr').length ==="
+        " Number(document.getElementById('table-status').textContent.match(/of ([\\d,]+) row/)[1].replace(',', ''))"
+    )
+
+
 def search(browser: Chromium, text: str) -> None:
     """Type into the empty search box."""
     browser.value("document.getElementById('query').focus()")
@@ -129,7 +143,7 @@ def test_names_are_sorted_with_their_numbers_and_what_is_missing_comes_last(page
     page.value("document.getElementById('reset').click()")
     for _ in range(2):
         click(page, "Trained on")
-        page.value("document.querySelector('.more .all').click()")
+        show_all(page)
         declared = page.value(
             "[...document.querySelectorAll('#table tbody tr')].map((row) => !row.innerText.includes('not declared'))"
         )
@@ -153,7 +167,7 @@ def test_filters_narrow_the_rows_together_and_clear(page: Chromium) -> None:
     assert page.value(STATUS).startswith(f"{MODEL_ROWS} of {MODEL_ROWS} rows")
     for value, wanted in (("0", False), ("1", True), ("null", None)):
         choose(page, "domain", value)
-        page.value("document.querySelector('.more .all').click()")
+        show_all(page)
         assert page.value(NAMES) == shown([row for row in rows if row.in_domain is wanted])
     choose(page, "domain", "")
     page.value("document.getElementById('tied').click()")
@@ -168,7 +182,7 @@ def test_datasets_have_a_row_an_arm_or_their_best_alone(page: Chromium) -> None:
     assert page.value(better) == [row.difference is not None and row.difference[1] > 0 for row in rows[:100]]
 
     page.value("document.getElementById('best').click()")
-    page.value("document.querySelector('.more .all').click()")
+    show_all(page)
     best = {row.submission: row for row in reversed(rows)}
     assert page.value(NAMES) == shown(sorted(best.values(), key=lambda row: row.rank))
 
@@ -178,7 +192,7 @@ def test_more_rows_come_a_hundred_at_a_time_and_take_the_focus(page: Chromium) -
     page.value("document.querySelector('.more .next').click()")
     assert page.value(STATUS).startswith(f"200 of {DATASET_ROWS} rows")
     assert page.value("document.activeElement.closest('tr').rowIndex") == 101
-    page.value("document.querySelector('.more .all').click()")
+    show_all(page)
     assert page.value("document.querySelectorAll('#table tbody tr').length") == DATASET_ROWS
     assert page.value("document.querySelector('.more .next').checkVisibility()") is False
 
@@ -207,11 +221,11 @@ def test_a_name_opens_the_page_of_its_submission_and_back_is_the_same_view(page:
     click(page, "Score")
     choose(page, "domain", "0")
     before = page.value(NAMES)
-    page.value("document.querySelector('#table tbody a').click()")
+    leave(page, "document.querySelector('#table tbody a').click()")
     page.until("document.readyState === 'complete' && location.pathname.includes('/submissions/')")
     assert page.value("document.querySelector('h1').textContent") == before[0]
     assert page.value("document.querySelectorAll('table').length") >= 2
-    page.value("history.back()")
+    leave(page, "history.back()")
     page.until("!location.pathname.includes('/submissions/') && document.readyState === 'complete'")
     assert page.value(NAMES) == before
     assert page.complaints == []
@@ -313,9 +327,9 @@ def test_plot_is_drawn_anew_when_the_window_changes(page: Chromium, index: Path)
 
 
 def test_no_name_becomes_markup_or_runs(page: Chromium, index: Path) -> None:
-    page.value("document.querySelector('.more .all').click()")
+    show_all(page)
     page.value("document.querySelector('input[value=datasets]').click()")
-    page.value("document.querySelector('.more .all').click()")
+    show_all(page)
     pages = [
         f"submissions/{row.submission}.html"
         for row in (*rows_of("models"), *rows_of("datasets"))
@@ -385,7 +399,7 @@ def test_no_request_leaves_the_site_and_the_console_is_silent(
         page.open(f"{root}/index.html{DATASETS}")
         click(page, "Score")
         search(page, "RS")
-        page.value("document.querySelector('#table tbody a').click()")
+        leave(page, "document.querySelector('#table tbody a').click()")
         page.until("document.readyState === 'complete' && location.pathname.includes('/submissions/')")
         page.value("document.querySelector('.copy').click()")
         server.shutdown()
