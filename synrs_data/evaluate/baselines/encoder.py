@@ -220,8 +220,13 @@ class OpenClip(EncoderBaseline):
         options = self._options
         return load_encoder(self._model, options.weights, self._device, wanted(options.quick_gelu))
 
-    def _digest(self) -> str:
+    @cached_property
+    def _read(self) -> str:
+        """What `_digest` returns: weights can be gigabytes, and the record wants it too."""
         return encoder_digest(self._model, self._options.weights)
+
+    def _digest(self) -> str:
+        return self._read
 
     def _origin(self) -> Origin:
         options = self._options
