@@ -144,15 +144,24 @@ def with_scores(root: Path, target: Path, first: object, later: float, *, count:
 
     No build of ours makes such records: they stand for what readers take a column for.
     """
+
+    def edit(position: int, record: dict[str, Any]) -> None:
+        record["scores"]["ruler_mean"] = first if position < count else later
+
+    return with_records(root, target, edit)
+
+
+def with_records(root: Path, target: Path, edit: Callable[[int, dict[str, Any]], None]) -> Path:
+    """Return a copy in which the record of each sample is edited, by its position in its shard."""
     copy = Path(shutil.copytree(root, target))
 
-    def edit(position: int, content: bytes) -> bytes:
+    def edited(position: int, content: bytes) -> bytes:
         record = json.loads(content)
-        record["scores"]["ruler_mean"] = first if position < count else later
+        edit(position, record)
         return json.dumps(record).encode()
 
     for tar in sorted((copy / "data").glob("*.tar")):
-        _with_tar(copy, f"data/{tar.name}", edit, mtime=0)
+        _with_tar(copy, f"data/{tar.name}", edited, mtime=0)
     return copy
 
 

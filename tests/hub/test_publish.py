@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -13,6 +14,7 @@ import yaml
 from synrs_data.hub.local import open_build
 from synrs_data.shards.folder import BuildFolder
 from synrs_data.shards.manifest import manifest_text, read_manifest
+from synrs_data.shards.schema import check_record
 from tests.hub import loading, publishing
 from tests.hub.client import Client, ClientError
 from tests.hub.publishing import (
@@ -27,6 +29,7 @@ from tests.hub.publishing import (
     repack,
     send,
     titles,
+    with_records,
     with_scores,
     write_manifest,
 )
@@ -95,6 +98,41 @@ def test_values_that_readers_take_for_another_type_arrive(
     for streaming in (False, True):
         found = stranger(loading.load, REPO, "scene-caption", "train", tmp_path, streaming=streaming)
         assert found == expected
+
+
+def test_values_that_begin_as_null_empty_or_whole_arrive_in_records_as_builds_write_them(
+    hub: Hub, hub_client: Client, stranger: Client, token: str, builds: Builds, tmp_path: Path
+) -> None:
+    def edit(position: int, record: dict[str, Any]) -> None:
+        early = position < 6
+        record["geo"] = json.dumps({"gsd_m": None if early else 0.5, "month": 1 if early else 1.5})
+        record["parameters"] = json.dumps(
+            {"scales": [] if early else [1, 2.5], "tile": None if early else "a"}
+        )
+        record["guidance_scale"] = 1.0 if early else 1.5
+        record["scores"]["ruler_mean"] = 1.0 if early else 1.5
+        # The types are fixed, so a build could have written this, and nothing that a reader has to guess.
+        assert check_record(record, "scene-caption", ["ruler_mean"]) == []
+
+    root = with_records(builds.scenes, tmp_path / "build", edit)
+    hub_client(send, [root], token)
+    expected = built_rows(root, "train")
+    assert {json.loads(row["json"]["geo"])["gsd_m"] for row in expected.values()} == {None, 0.5}
+    for streaming in (False, True):
+        found = stranger(loading.load, REPO, "scene-caption", "train", tmp_path, streaming=streaming)
+        assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("geo", None), ("geo", {}), ("parameters", []), ("guidance_scale", 1), ("scores", {"ruler_mean": 1})],
+)
+def test_no_build_writes_a_record_of_which_a_reader_has_to_guess_the_types(
+    builds: Builds, key: str, value: object
+) -> None:
+    record = next(iter(built_rows(builds.scenes, "train").values()))["json"]
+    assert check_record(record, "scene-caption", ["ruler_mean"]) == []
+    assert check_record({**record, key: value}, "scene-caption", ["ruler_mean"])
 
 
 def test_a_second_publish_makes_no_commit_and_sends_nothing(

@@ -8,9 +8,30 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from synrs_data.build.run import build
+from synrs_data.errors import UserError
+from synrs_data.hub.session import check_endpoint
+from synrs_data.shards.folder import BuildFolder
+from synrs_data.shards.manifest import manifest_text, read_manifest
 from tests.hub.client import Client, ClientError
-from tests.hub.publishing import PATH, REPO, Builds, make_builds, send, titles, write_manifest
+from tests.hub.faults import Page
+from tests.hub.publishing import (
+    API,
+    COMMIT,
+    PATH,
+    REPO,
+    Builds,
+    built_rows,
+    contents,
+    make_builds,
+    published_hashes,
+    scenes,
+    send,
+    titles,
+    write_manifest,
+)
 from tests.hub.server import Hub
 
 
@@ -29,9 +50,11 @@ def copy(builds: Builds, tmp_path: Path) -> Path:
     return Path(shutil.copytree(builds.scenes, tmp_path / "copy"))
 
 
-def publish(hub: Hub, home: Path, token: str | None, *arguments: object) -> subprocess.CompletedProcess[str]:
+def publish(
+    hub: Hub, home: Path, token: str | None, *arguments: object, **variables: str
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "synrs_data", "publish", *map(str, arguments)]
-    env = hub.env(home, token)
+    env = hub.env(home, token) | variables
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=env, timeout=120)
     assert "Traceback" not in done.stderr, done.stderr
     assert token is None or token not in done.stdout + done.stderr
@@ -213,11 +236,184 @@ def test_a_licence_that_forbids_publishing_is_named(
 def test_quarantined_shards_are_published_with_a_warning(
     hub: Hub, hub_client: Client, token: str, copy: Path
 ) -> None:
-    from synrs_data.shards.folder import BuildFolder
-    from synrs_data.shards.manifest import manifest_text, read_manifest
-
     folder = BuildFolder(copy)
     folder.manifest.write_text(manifest_text({**read_manifest(folder), "quarantined": [3]}))
     done = hub_client(send, [copy], token)
     warnings = [event["text"] for event in done["events"] if event["event"] == "warning"]
     assert warnings == [f"{copy}: 1 shards are in quarantine and missing"]
+
+
+MISTAKEN = [
+    "yes",
+    "null",
+    "1e3",
+    ": ",
+    "08",
+    "~",
+    "a\"b'c",
+    "Wüste 🏜️",
+    "2026-11-25",
+    "- x",
+    "#x",
+    "0o7",
+    "---",
+]
+TITLE = "A \"quoted\" 'title'\nwith: a line\n---\nlicense: gpl 🏞️"
+DESCRIPTION = (
+    "---\nlicense: gpl\n---\n# T\n<script>alert(1)</script>\n```yaml\n- a: b\n~~~\n| a | $x$\n" * 200
+)
+
+
+def test_texts_that_yaml_and_markdown_mistake_arrive_as_they_are(
+    hub: Hub, hub_client: Client, token: str, tmp_path: Path
+) -> None:
+    labels = tmp_path / "labels.yaml"
+    listed = [{"name": name, "phrase": f"thing {place}"} for place, name in enumerate(MISTAKEN)]
+    labels.write_text(yaml.safe_dump({"name": "mine", "title": "---", "source": "me", "labels": listed}))
+    recipe = scenes(labels=str(labels), title=TITLE, description=DESCRIPTION, candidates=26)
+    root = build(recipe, tmp_path / "build", engine="inline").folder.root
+    hub_client(send, [root], token)
+    card = hub.repo(PATH).read("README.md").decode()
+    front = yaml.safe_load(card.split("\n---\n")[0])
+    assert front["license"] == "mit"
+    assert front["pretty_name"] == " ".join(TITLE.split())
+    features = {found["name"]: found["dtype"] for found in front["dataset_info"][0]["features"][:-1]}
+    assert list(features["cls"]["class_label"]["names"].values()) == MISTAKEN
+    # Readers of YAML 1.2 take these for numbers where PyYAML does not.
+    assert {'"2": "1e3"', '"4": "08"', '"11": "0o7"'} <= {line.strip() for line in card.splitlines()}
+    assert "<script>" not in card.split("The recipe, with every default")[0]
+    for streaming in (False, True):
+        found = hub_client(
+            labels_and_rows, REPO, "scene-caption", "train", str(tmp_path / "cache"), streaming=streaming
+        )
+        assert found == (MISTAKEN, {key: row["cls"] for key, row in built_rows(root, "train").items()})
+
+
+def labels_and_rows(
+    repo: str, config: str, split: str, cache: str, *, streaming: bool
+) -> tuple[list[str], dict[str, int]]:
+    """Return what a reader sees of the labels."""
+    import datasets
+
+    data = datasets.load_dataset(repo, config, split=split, streaming=streaming, cache_dir=cache)
+    return data.features["cls"].names, {row["__key__"].rsplit("/")[-1]: row["cls"] for row in data}
+
+
+@pytest.mark.parametrize("name", ["croissant.json", "readme.md"])
+def test_a_config_that_would_lie_where_a_root_file_does_is_refused(
+    hub: Hub, hub_client: Client, token: str, builds: Builds, tmp_path: Path, name: str
+) -> None:
+    other = build(scenes(name=name, seed=3), tmp_path / "other", engine="inline").folder.root
+    said = f"a config cannot be called '{name}'"
+    refused(hub, hub_client, "UserError", said, [builds.scenes, other], token)
+
+
+@pytest.mark.parametrize("name", ["1e3", "null", "data"])
+def test_a_config_of_any_other_name_is_loaded_by_it(
+    hub: Hub, hub_client: Client, token: str, builds: Builds, tmp_path: Path, name: str
+) -> None:
+    other = build(scenes(name=name, seed=3), tmp_path / "other", engine="inline").folder.root
+    hub_client(send, [builds.scenes, other], token)
+    _, rows = hub_client(labels_and_rows, REPO, name, "train", str(tmp_path / "cache"), streaming=True)
+    assert rows.keys() == built_rows(other, "train").keys()
+
+
+@pytest.mark.parametrize("missing", ["README.md", "croissant.json", "samples.jpg"])
+def test_a_build_of_an_earlier_version_is_refused_until_its_pages_are_made(
+    hub: Hub, hub_client: Client, token: str, copy: Path, builds: Builds, missing: str
+) -> None:
+    folder = BuildFolder(copy)
+    manifest = read_manifest(folder)
+    del manifest["files"][missing]
+    (copy / missing).unlink()
+    folder.manifest.write_text(manifest_text(manifest))
+    said = f"finished by an earlier version of synrs-data .*, without {missing}"
+    refused(hub, hub_client, "VerificationError", said, [copy], token)
+    build(scenes(), copy, engine="inline")
+    assert hub_client(send, [copy], token)["made"]
+    assert contents(hub) == published_hashes(builds.scenes, "scene-caption")
+
+
+def test_a_tar_that_is_a_link_is_published_as_what_it_leads_to(
+    hub: Hub, hub_client: Client, token: str, copy: Path, builds: Builds, tmp_path: Path
+) -> None:
+    tar = copy / "data/train-00000.tar"
+    shutil.move(tar, tmp_path / "elsewhere.tar")
+    tar.symlink_to(tmp_path / "elsewhere.tar")
+    hub_client(send, [copy], token)
+    assert contents(hub) == published_hashes(builds.scenes, "scene-caption")
+    (tmp_path / "elsewhere.tar").unlink()
+    with pytest.raises(ClientError, match=r"train-00000\.tar: is missing"):
+        hub_client(send, [copy], token)
+
+
+def test_nothing_is_written_into_a_build(hub: Hub, hub_client: Client, token: str, builds: Builds) -> None:
+    def state() -> dict[str, tuple[int, int]]:
+        paths = [builds.scenes, *builds.scenes.rglob("*")]
+        return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in paths}
+
+    before = state()
+    hub_client(send, [builds.scenes], token)
+    assert state() == before
+
+
+@pytest.mark.parametrize("value", ["", "127.0.0.1:80", "ftp://example.org", "http://", "http://[::1"])
+def test_an_endpoint_that_is_no_address_is_named(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", value)
+    with pytest.raises(UserError, match="is no address of a server") as caught:
+        check_endpoint()
+    assert caught.value.where == "HF_ENDPOINT"
+
+
+def test_odd_environments_end_in_one_message_or_work(
+    hub: Hub, token: str, builds: Builds, tmp_path: Path
+) -> None:
+    def tried(**variables: str) -> tuple[int, str]:
+        done = publish(hub, tmp_path, token, builds.scenes, REPO, **variables)
+        return done.returncode, done.stderr
+
+    # The Hub's client fails on this one when it is imported.
+    code, said = tried(HF_ENDPOINT="http://127.0.0.1:port")
+    assert (code, said.splitlines()[0]) == (
+        2, "error: HF_ENDPOINT: 'http://127.0.0.1:port' is no address of a server"
+    )  # fmt: skip
+    code, said = tried(HF_HUB_OFFLINE="1")
+    assert (code, "HF_HUB_OFFLINE is set" in said) == (2, True)
+    assert hub.requests() == []
+    assert tried(HF_ENDPOINT=f"{hub.url}/")[0] == 0
+    assert contents(hub) == published_hashes(builds.scenes, "scene-caption")
+    code, said = tried(HF_ENDPOINT=f"{hub.url}/hub")
+    assert (code, "the Hub refuses: 404" in said) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/api/whoami-v2"),
+        ("GET", f"{API}/tree/*"),
+        ("POST", f"{API}/preupload/*"),
+        ("POST", f"/{PATH}.git/info/lfs/objects/batch"),
+        ("POST", COMMIT),
+    ],
+)
+def test_a_page_for_people_instead_of_an_answer_is_named(
+    hub: Hub, hub_client: Client, token: str, builds: Builds, method: str, path: str
+) -> None:
+    hub.fault(Page(), method, path)
+    with pytest.raises(ClientError, match="what answers is no Hub") as caught:
+        hub_client(send, [builds.scenes], token)
+    assert caught.value.kinds[0] == "UserError"
+    if hub.requests("POST", "/api/repos/create"):
+        assert contents(hub) == {}
+    assert hub_client(send, [builds.scenes], token)["made"]
+
+
+def test_a_token_with_characters_that_none_has_is_not_shown(
+    hub: Hub, hub_client: Client, builds: Builds
+) -> None:
+    value = "hf_ä"
+    with pytest.raises(ClientError) as caught:
+        hub_client(send, [builds.scenes], value)
+    assert caught.value.kinds[0] == "UserError"
+    assert value not in str(caught.value.message)
+    assert "token" in caught.value.message
