@@ -23,12 +23,14 @@ from _study_plan import (
     Run,
     plan,
 )
+from _study_strategies import ARMS, strategy_differences
 
 from synrs_data import files
 from synrs_data.evaluate.compare import compare
 from synrs_data.evaluate.compare_records import Compared, Comparison, Row
 from synrs_data.evaluate.plots import draw
 from synrs_data.evaluate.results import Interval, Result, read_result
+from synrs_data.evaluate.statistics import Difference
 
 PAGE, IMAGES = REPO / "docs/study-eurosat.md", REPO / "docs/images"
 SHOWN = ("ratio", "shots")
@@ -129,6 +131,25 @@ class Numbers:
         assert found is not None
         return _difference(found)
 
+    def has(self, classifier: str, arm: str, synthetic: str | None = None) -> bool:
+        """Return whether a row was run."""
+        return self.row(classifier, arm, synthetic) is not None
+
+    def top1(self, classifier: str, arm: str, synthetic: str | None = None) -> float:
+        """Return a value in per cent."""
+        return self.known(classifier, arm, synthetic).value * 100
+
+    def classes(self, classifier: str, arm: str, synthetic: str) -> str:
+        """Return the classes that gain and lose most of an arm, with their differences to the real arm."""
+        found = self.known(classifier, arm, synthetic).difference
+        assert found is not None
+        parts = sorted(
+            ((each.value * 100, name) for name, each in found.per_class.items() if each is not None),
+            reverse=True,
+        )
+        ends = (parts[0], parts[1], parts[-2], parts[-1])
+        return ", ".join(f"{name} {value:+.1f}" for value, name in ends)
+
     def against(self, classifier: str, arm: str, synthetic: str, control: str) -> str:
         """Return the difference of a mixed arm to a control of its shots and ratio."""
         found = self.known(classifier, arm, synthetic).controls
@@ -150,6 +171,14 @@ def gain_cell(compared: Compared | None) -> str:
 
 def _difference(compared: Compared) -> str:
     return f"{compared.value * 100:+.1f} ({_ends(compared.interval, '+.1f')})"
+
+
+def _between(found: Difference | None) -> str:
+    """Return the difference of two sets for a table, bold where its interval leaves zero out."""
+    if found is None:
+        return "–"
+    text = f"{found.value * 100:+.1f} ({found.low * 100:+.1f} to {found.high * 100:+.1f})"
+    return f"**{text}**" if found.low > 0 or found.high < 0 else text
 
 
 def _ends(interval: Interval, form: str) -> str:
@@ -243,6 +272,14 @@ def _context(
         "gain_cell": gain_cell,
         "gains": {name: _gains(numbers, name) for name in (PROBE, SCRATCH)},
         "controls": {name: _controls(numbers, name, comparison) for name in (PROBE, SCRATCH)},
+        "strategy_arms": ARMS,
+        "between": {
+            name: [
+                [pair, *map(_between, found)]
+                for pair, found in strategy_differences(results, runs, records, name)
+            ]
+            for name in (PROBE, SCRATCH)
+        },
         "missing": _missing(runs, records),
         "distances": _distances(results / "distances"),
         "sets": sets,

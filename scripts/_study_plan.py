@@ -63,7 +63,8 @@ def plan() -> list[Run]:
         *(Run(f"probe-{name}", PROBE, name, (*_first(name), *_ratios(name), *_shots())) for name in sets),
         Run("scratch-real", SCRATCH, None, _real()),
         Run("scratch-controls", SCRATCH, None, _controls(kinds, (16,))),
-        *(Run(f"scratch-{name}-first", SCRATCH, name, _first(name)) for name in sets),
+        *(Run(f"scratch-{name}-first", SCRATCH, name, _first(name)) for name in sets[:2]),
+        *(Run(f"scratch-le-cf-x{ratio}", SCRATCH, "le-cf", _halves(ratio)) for ratio in reversed(FIRST)),
         Run("scratch-controls-few", SCRATCH, None, _controls(kinds, (4, 1))),
         *(Run(f"scratch-{name}-ratios", SCRATCH, name, _ratios(name)) for name in sets),
         Run("scratch-controls-all", SCRATCH, None, ("flip-cropx1", "cutmixx1")),
@@ -82,6 +83,13 @@ def _controls(kinds: tuple[str, ...], shots: tuple[int, ...]) -> tuple[str, ...]
 def _first(synthetic: str) -> tuple[str, ...]:
     few = tuple(f"mixed@{k}x{ratio}" for k in (16, 4, 1) for ratio in FIRST)
     return ("synthetic", f"mixedx{_all_ratios(synthetic)[-1]:g}", *few)
+
+
+def _halves(ratio: int) -> tuple[str, ...]:
+    """Return the arms of `_first` of LE+CF at one of the two ratios; that of all real images is with the lower one."""
+    arms = _first("le-cf")
+    high = ("synthetic", *(arm for arm in arms if arm.endswith(f"x{FIRST[-1]}")))
+    return high if ratio == FIRST[-1] else tuple(arm for arm in arms if arm not in high)
 
 
 def _ratios(synthetic: str) -> tuple[str, ...]:
