@@ -1,6 +1,7 @@
 (() => {
   "use strict";
-  const PAGE = 100;
+  const PAGE = 50;
+  const FRAME = 100;
   const PUBLISHED = 20;
   const AXIS = 124;
   const SERIES = 8;
@@ -46,7 +47,7 @@
     // A page of rows at once and others frame by frame, so that the first are there at once however many there are.
     const append = (from, own) => {
       if (own !== turn) return;
-      const until = Math.min(from + PAGE, shown, rows.length);
+      const until = Math.min(from + (from ? FRAME : PAGE), shown, rows.length);
       body.append(...rows.slice(from, until).map(make));
       if (until < Math.min(shown, rows.length)) requestAnimationFrame(() => append(until, own));
     };

@@ -33,7 +33,7 @@ AXE = Path(
 )
 MODELS, DATASETS = "#board=eurosat%401&track=models", "#board=eurosat%401&track=datasets"
 BOARD = make_board(130)
-MODEL_ROWS, DATASET_ROWS = 65, 325
+PAGE, MODEL_ROWS, DATASET_ROWS = 50, 65, 325
 NAMES = """[...document.querySelectorAll("#table tbody th a")].map((link) => link.textContent)"""
 SCORES = """[...document.querySelectorAll("#table tbody tr")]
   .map((row) => row.querySelector("td.number b").textContent)"""
@@ -110,24 +110,24 @@ def search(browser: Chromium, text: str) -> None:
 
 def test_rows_stand_by_rank_with_score_interval_and_mark(page: Chromium) -> None:
     rows = rows_of("models")
-    assert page.value(NAMES) == shown(rows[:100])
-    assert page.value(SCORES) == [f"{row.value * 100:.2f}" for row in rows[:100]]
+    assert page.value(NAMES) == shown(rows[:PAGE])
+    assert page.value(SCORES) == [f"{row.value * 100:.2f}" for row in rows[:PAGE]]
     ties = page.value(
         "[...document.querySelectorAll('#table tbody .rank')].map((cell) => cell.textContent.includes('told'))"
     )
-    assert ties == [row.tied_with_best for row in rows[:100]]
-    assert 1 < sum(ties) < MODEL_ROWS
-    assert page.value("document.querySelectorAll('#table tbody svg').length") == MODEL_ROWS
+    assert ties == [row.tied_with_best for row in rows[:PAGE]]
+    assert 1 < sum(ties) < PAGE
+    assert page.value("document.querySelectorAll('#table tbody svg').length") == PAGE
 
 
 def test_a_click_on_a_column_sorts_by_it_and_another_turns_it_round(page: Chromium) -> None:
     values = sorted((row.value for row in rows_of("models")), reverse=True)
     click(page, "Score")
-    assert page.value(SCORES) == [f"{value * 100:.2f}" for value in values[:100]]
-    assert page.value(STATUS) == f"{MODEL_ROWS} of {MODEL_ROWS} rows, sorted by score, descending."
+    assert page.value(SCORES) == [f"{value * 100:.2f}" for value in values[:PAGE]]
+    assert page.value(STATUS) == f"{PAGE} of {MODEL_ROWS} rows, sorted by score, descending."
 
     click(page, "Score")
-    assert page.value(SCORES) == [f"{value * 100:.2f}" for value in values[::-1][:100]]
+    assert page.value(SCORES) == [f"{value * 100:.2f}" for value in values[::-1][:PAGE]]
     sorted_by = """[...document.querySelectorAll("#table th[aria-sort]")]
       .map((header) => [header.querySelector("button").firstChild.textContent, header.ariaSort])"""
     assert page.value(sorted_by) == [["Score", "ascending"]]
@@ -156,7 +156,7 @@ def test_filters_narrow_the_rows_together_and_clear(page: Chromium) -> None:
     rows = rows_of("models")
     search(page, "  BIGEARTHNET ")
     expected = [row for row in rows if "BigEarthNet" in (row.trained_on or ())]
-    assert page.value(NAMES) == shown(expected[:100])
+    assert page.value(NAMES) == shown(expected[:PAGE])
 
     choose(page, "domain", "1")
     assert page.value(NAMES) == []
@@ -164,7 +164,7 @@ def test_filters_narrow_the_rows_together_and_clear(page: Chromium) -> None:
     assert page.value(STATUS).startswith("0 of 0 rows")
 
     page.value("document.getElementById('reset').click()")
-    assert page.value(STATUS).startswith(f"{MODEL_ROWS} of {MODEL_ROWS} rows")
+    assert page.value(STATUS).startswith(f"{PAGE} of {MODEL_ROWS} rows")
     for value, wanted in (("0", False), ("1", True), ("null", None)):
         choose(page, "domain", value)
         show_all(page)
@@ -177,9 +177,9 @@ def test_filters_narrow_the_rows_together_and_clear(page: Chromium) -> None:
 def test_datasets_have_a_row_an_arm_or_their_best_alone(page: Chromium) -> None:
     rows = rows_of("datasets")
     page.value("document.querySelector('input[value=datasets]').click()")
-    assert page.value(STATUS).startswith(f"100 of {DATASET_ROWS} rows")
+    assert page.value(STATUS).startswith(f"{PAGE} of {DATASET_ROWS} rows")
     better = "[...document.querySelectorAll('#table tbody tr')].map((row) => row.innerText.includes('▲'))"
-    assert page.value(better) == [row.difference is not None and row.difference[1] > 0 for row in rows[:100]]
+    assert page.value(better) == [row.difference is not None and row.difference[1] > 0 for row in rows[:PAGE]]
 
     page.value("document.getElementById('best').click()")
     show_all(page)
@@ -187,11 +187,11 @@ def test_datasets_have_a_row_an_arm_or_their_best_alone(page: Chromium) -> None:
     assert page.value(NAMES) == shown(sorted(best.values(), key=lambda row: row.rank))
 
 
-def test_more_rows_come_a_hundred_at_a_time_and_take_the_focus(page: Chromium) -> None:
+def test_more_rows_come_fifty_at_a_time_and_take_the_focus(page: Chromium) -> None:
     page.value("document.querySelector('input[value=datasets]').click()")
     page.value("document.querySelector('.more .next').click()")
-    assert page.value(STATUS).startswith(f"200 of {DATASET_ROWS} rows")
-    assert page.value("document.activeElement.closest('tr').rowIndex") == 101
+    assert page.value(STATUS).startswith(f"{2 * PAGE} of {DATASET_ROWS} rows")
+    assert page.value("document.activeElement.closest('tr').rowIndex") == PAGE + 1
     show_all(page)
     assert page.value("document.querySelectorAll('#table tbody tr').length") == DATASET_ROWS
     assert page.value("document.querySelector('.more .next').checkVisibility()") is False
@@ -247,7 +247,7 @@ def test_board_and_track_of_a_link_are_shown(page: Chromium, index: Path) -> Non
 )
 def test_a_broken_link_shows_the_usual_view(page: Chromium, index: Path, fragment: str) -> None:
     page.open(index.as_uri() + fragment)
-    assert page.value(STATUS).startswith(f"{MODEL_ROWS} of {MODEL_ROWS} rows")
+    assert page.value(STATUS).startswith(f"{PAGE} of {MODEL_ROWS} rows")
     assert page.complaints == []
 
 
@@ -377,7 +377,7 @@ def test_published_numbers_are_sorted_and_searched_apart(page: Chromium) -> None
     page.value("document.getElementById('published-query').focus()")
     page.type("paper model 3")
     assert page.value(models) == ["Paper model 3"]
-    assert page.value(STATUS).startswith(f"{MODEL_ROWS} of {MODEL_ROWS} rows")
+    assert page.value(STATUS).startswith(f"{PAGE} of {MODEL_ROWS} rows")
     assert page.value("document.querySelector('#published-table tbody').innerText.includes('≈')") is False
 
 
