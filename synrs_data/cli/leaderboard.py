@@ -24,14 +24,14 @@ def _leaderboard() -> None:
 @app.command("new")
 def new(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the submission, made new.")],
-    results: Annotated[
-        list[Path], typer.Argument(metavar="RESULT...", help="Folders that `eval run` wrote.")
+    result: Annotated[
+        list[Path], typer.Option("--result", help="Folder that `eval run` wrote; may be repeated.")
     ],
 ) -> None:
     """Begin a submission: copy results into a folder, with a submission.yaml to fill in."""
     from synrs_data.leaderboard.start import begin
 
-    typer.echo(f"fill in {begin(folder, results)}")
+    typer.echo(f"fill in {begin(folder, result)}")
 
 
 @app.command("submit")
@@ -187,19 +187,19 @@ def export(
 
 def _say(package: Package, report: Report) -> None:
     """Print scores, broken rules and flags."""
+    from synrs_data.leaderboard.rules import visible
     from synrs_data.leaderboard.scores import arms_of
 
     for number, result in enumerate(package.results):
-        typer.echo(
-            f"results/{number}: {result.baseline.name}, {result.protocol.name} on {result.benchmark.id}"
-        )
+        name, protocol = result.baseline.name, visible(result.protocol.name)
+        typer.echo(f"results/{number}: {name}, {protocol} on {result.benchmark.id}")
         factor = 1 if result.benchmark.task == "super-resolution" else 100
         for arm in arms_of(result):
             metric = arm.metrics[0]
             if metric.value is None or metric.interval is None:
                 continue
             ends = f"{metric.interval.low * factor:.2f} to {metric.interval.high * factor:.2f}"
-            typer.echo(f"  {arm.name:24}  {metric.name}  {metric.value * factor:6.2f}  {ends}")
+            typer.echo(f"  {visible(arm.name):24}  {metric.name}  {metric.value * factor:6.2f}  {ends}")
     for finding in report.findings:
         typer.echo(f"broken {finding}")
     for flag in report.flags:

@@ -60,7 +60,7 @@ class Finding:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.rule} {self.text}"
+        return f"{self.rule} {visible(self.text)}"
 
 
 class Refused(VerificationError):
@@ -80,6 +80,11 @@ class Refused(VerificationError):
             fix=fix or f"{rule}: {(RULES | FLAGS)[rule]}",
         )
         self.findings = tuple(findings)
+
+
+def visible(text: str) -> str:
+    """Return a stranger's text with an escape for each character that does not show: a terminal would obey some."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def flags_left(flags: Iterable[Finding], accepted: Iterable[str]) -> tuple[Finding, ...]:

@@ -57,14 +57,14 @@ def test_a_broken_submission_exits_with_3_and_names_the_rule(tmp_path: Path) -> 
 
 
 def test_a_new_submission_says_what_is_left_to_fill_in(model: Path, tmp_path: Path) -> None:
-    done = run("new", tmp_path / "mine", model / "results" / "0")
+    done = run("new", tmp_path / "mine", "--result", model / "results" / "0")
     assert (done.returncode, done.stdout) == (0, f"fill in {tmp_path / 'mine' / 'submission.yaml'}\n")
     with pytest.raises(Refused, match="R04") as caught:
         open_package(read_folder(tmp_path / "mine"), where="mine")
     assert all(f"'{key}'" in str(caught.value) for key in ("revision", "authors", "license"))
     edit_declaration(tmp_path / "mine", revision="1", authors=["Ada"], license="mit")
     assert verify(open_package(read_folder(tmp_path / "mine"), where="mine")).findings == ()
-    again = run("new", tmp_path / "mine", model / "results" / "0")
+    again = run("new", tmp_path / "mine", "--result", model / "results" / "0")
     assert (again.returncode, "is there already" in again.stderr) == (2, True)
 
 

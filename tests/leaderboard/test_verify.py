@@ -126,6 +126,13 @@ def test_paths_that_lead_elsewhere_are_refused(model: Path, path: str) -> None:
         open_package(read_folder(model) | {path: b""}, where="here")
 
 
+def test_what_a_terminal_would_obey_is_escaped_in_messages(model: Path) -> None:
+    (model / "a\x1b[2J\u202eb").touch()
+    with pytest.raises(Refused) as caught:
+        read_folder(model)
+    assert "'a\\x1b[2J\\u202eb' is no file of a submission" in str(caught.value)
+
+
 def test_a_submission_must_be_whole(model: Path) -> None:
     (model / "results" / "0" / "predictions.parquet").unlink()
     assert broken(model) == {"R01"}
@@ -375,6 +382,7 @@ def test_predictions_are_classes(model: Path, value: int) -> None:
 def test_scores_are_finite(model: Path) -> None:
     def as_zero_shot(values: dict[str, Any]) -> None:
         values["protocol"]["name"] = values["arms"][0]["name"] = "zero-shot"
+        values["arms"][0]["counts"] = {}
 
     def with_scores(table: pl.DataFrame, changed: float | None = None) -> pl.DataFrame:
         scores = np.eye(10, dtype=np.float32)[table["predicted"].to_numpy()]
