@@ -20,6 +20,7 @@ from synrs_data.cli import (
     models,
     publish,
 )
+from synrs_data.cli.echo import say
 
 _STOPPED = {128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
 
@@ -78,17 +79,17 @@ def main() -> None:
         _refuse_bytes()
         app()
     except SynrsError as error:
-        typer.secho(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
         sys.exit(error.exit_code)
     except OSError as error:
         if error.filename is None:
             raise
         # Whatever the machine refuses (a name too long, a folder that went away) is no bug of ours.
-        typer.secho(f"error: {error.filename}: {error.strerror}\n  → check this path and try again", err=True)
+        say(f"error: {error.filename}: {error.strerror}\n  → check this path and try again", err=True)
         sys.exit(2)
     except SystemExit as end:
         if end.code in _STOPPED:
-            typer.secho("stopped; finished shards are kept, the same command goes on from here", err=True)
+            typer.secho("stopped; what is finished is kept, the same command goes on from here", err=True)
         raise
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from synrs_data.cli.echo import say
+
 
 def compare(
     results: Annotated[
@@ -43,10 +45,10 @@ def compare(
         metric=metric,
         baseline_arm=baseline_arm,
         bootstrap_seed=bootstrap_seed,
-        report=lambda line: typer.echo(line, err=True),
+        report=lambda line: say(line, err=True),
     )
     folder = out or Path("out", "compare", found.benchmark.id)
     page = write_comparison(found, folder)[0]
     for line in lines(found):
-        typer.echo(line)
-    typer.echo(str(page))
+        say(line)
+    say(str(page))

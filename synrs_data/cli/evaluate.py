@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from synrs_data.cli.echo import say
+
 if TYPE_CHECKING:
     from synrs_data.evaluate import Result
     from synrs_data.evaluate.protocols import TrainingProtocol
@@ -156,13 +158,13 @@ def run(
                 cache=cache,
                 device=device,
                 bootstrap_seed=bootstrap_seed,
-                report=lambda line: typer.echo(line, err=True),
+                report=lambda line: say(line, err=True),
             )
         for line in _zero_shot_rows(result, heading=number == 0) if trained is None else _arm_rows(result):
-            typer.echo(line)
-        typer.echo(f"  {_domain(result)}; {folder / 'result.json'}")
+            say(line)
+        say(f"  {_domain(result)}; {folder / 'result.json'}")
         if result.synthetic and (made := result.synthetic.leaks.derived_from_train):
-            typer.echo(
+            say(
                 f"  {made} of {result.synthetic.images} synthetic images were made from real images of the benchmark: "
                 "arms of fewer shots may owe them more real images than they name"
             )
@@ -212,12 +214,12 @@ def verify(
         metrics = sum(len(arm.metrics) for arm in said.arms)
         summary = f"{said.predictions.rows} predictions and {metrics} metrics of {said.baseline.name} are as they say"
     for fault in faults:
-        typer.echo(fault)
+        say(fault)
     if faults:
         raise VerificationError(
             f"{len(faults)} differences", where=str(result), fix="run `synrs-data eval run` again"
         )
-    typer.echo(summary)
+    say(summary)
 
 
 @app.command("schema")

@@ -83,6 +83,16 @@ class Draw:
 
 
 @dataclass(frozen=True, slots=True)
+class Sizes:
+    """How many images an arm has, whatever the seed; None where that depends on the synthetic set."""
+
+    real: int
+    copies: int
+    synthetic: int | None
+    validation: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Pool:
     """Images to draw from.
 
@@ -140,7 +150,8 @@ def parse_arms(text: str) -> tuple[Arm, ...]:
         raise UserError(
             "there is no arm", where="`--arms`", fix="give some, such as `--arms real@8,mixed@8x2`"
         )
-    if repeated := next((arm.name for arm in arms if arms.count(arm) > 1), None):
+    same = [(arm.kind, arm.shots, arm.ratio) for arm in arms]
+    if repeated := next((arm.name for n, arm in enumerate(arms) if same[n] in same[:n]), None):
         raise UserError(f"the arm '{repeated}' comes twice", where="`--arms`", fix="name it once")
     return arms
 
@@ -157,6 +168,32 @@ def reference(arm: Arm, arms: Sequence[Arm]) -> Arm | None:
         return None
     real = [each for each in arms if each.kind == "real"]
     return next((each for each in real if each.shots == arm.shots), real[0] if len(real) == 1 else None)
+
+
+def sizes(arm: Arm, train: Sequence[int], apart: Sequence[int]) -> Sizes:
+    """Return how many images `draw` gives an arm.
+
+    Args:
+        arm: The arm.
+        train: Real images of each class to train on.
+        apart: Those of each class that the benchmark sets apart to validate on, zeros if it sets none.
+    """
+    if arm.kind == "synthetic":
+        if arm.shots is None:
+            return Sizes(0, 0, None, None)
+        taken, held = _parts(0, arm.shots, 0, apart=False)
+        return Sizes(0, 0, taken * len(train), held * len(train))
+    further = _added(arm, arm.shots) if arm.kind == "more-real" and arm.shots else 0
+    parts = [_parts(count, arm.shots, further, apart=any(apart)) for count in train]
+    added = sum(_added(arm, taken) for taken, _ in parts)
+    checked = zip(apart, parts, strict=True) if any(apart) else ()
+    set_apart = sum(own if arm.shots is None else min(own, held) for own, (_, held) in checked)
+    return Sizes(
+        real=sum(taken for taken, _ in parts),
+        copies=added if arm.kind in COPIES else 0,
+        synthetic=added if arm.kind == "mixed" else 0,
+        validation=set_apart or sum(held for _, held in parts),
+    )
 
 
 def draw(arm: Arm, seed: int, real: Pool, synthetic: Pool | None) -> Draw:
@@ -215,13 +252,8 @@ def _split(
     arm: Arm,
 ) -> tuple[list[int], list[int]]:
     """Return the rows of a class to train on, and those to validate on."""
-    if shots is None:
-        held = 0 if apart is not None else max(1, round(_VALIDATION_SHARE * len(rows)))
-        need, taken = held + 1, len(rows) - held
-    else:
-        held = min(shots, _VALIDATION_SHOTS)
-        taken = shots + further
-        need = taken + (0 if apart is not None else held)
+    taken, held = _parts(len(rows), shots, further, apart=apart is not None)
+    need = held + 1 if shots is None else taken + (0 if apart is not None else held)
     if len(rows) < need or (apart is not None and not apart):
         parts = (
             f"{taken} to train on and {held} to validate on"
@@ -235,6 +267,14 @@ def _split(
     if apart is not None:
         return rows[:taken], apart if shots is None else apart[:held]
     return rows[:taken], rows[len(rows) - held :]
+
+
+def _parts(count: int, shots: int | None, further: int, *, apart: bool) -> tuple[int, int]:
+    """Return how many of a class's images are to train on and, of those or of others set apart, to validate on."""
+    if shots is None:
+        held = 0 if apart else max(1, round(_VALIDATION_SHARE * count))
+        return count - held, held
+    return shots + further, min(shots, _VALIDATION_SHOTS)
 
 
 def _added(arm: Arm, real: int) -> int:

@@ -242,6 +242,7 @@ def _same(name: str, values: list[str], folders: list[Path]) -> None:
 
 def _run(folder: Path, name: str, result: Result) -> Run:
     """Return a result with its predictions after checking that its values follow from them."""
+    _check_names(folder, result)
     path = folder / result.predictions.file
     try:
         content = path.read_bytes()
@@ -253,8 +254,8 @@ def _run(folder: Path, name: str, result: Result) -> Run:
         raise VerificationError(what, where=str(path), fix=_FIX)
     try:
         table = pl.read_parquet(io.BytesIO(content), columns=list(COLUMNS))
-    except pl.exceptions.PolarsError as error:
-        what = f"cannot be read: {str(error).splitlines()[0]}"
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        what = f"cannot be read: {(str(error).splitlines() or [''])[0]}"
         raise VerificationError(what, where=str(path), fix=_FIX) from error
     names, seeds = [arm.name for arm in result.arms], list(result.seeds)
     blocks = len(names) * len(seeds)
@@ -281,6 +282,21 @@ def _run(folder: Path, name: str, result: Result) -> Run:
     run = Run(name, result, tuple(keys[0]), labels[0].copy(), {a: cube[i] for i, a in enumerate(names)})
     _check_values(run, classes, folder)
     return run
+
+
+def _check_names(folder: Path, result: Result) -> None:
+    """Raise a VerificationError if a result has arms or metrics that no run writes."""
+    metrics = {tuple(metric.name for metric in arm.metrics) for arm in result.arms}
+    names = next(iter(metrics))
+    if len(metrics) > 1 or not names or len(set(names)) < len(names) or not STATISTICS.keys() >= set(names):
+        what = "has arms without metrics of classification, or of different ones"
+        raise VerificationError(what, where=str(folder), fix=_FIX)
+    for arm in result.arms:
+        if arm.name != ZERO_SHOT:
+            try:
+                parse_arm(arm.name)
+            except UserError as error:
+                raise VerificationError(error.what, where=str(folder), fix=_FIX) from error
 
 
 def _check_values(run: Run, classes: int, folder: Path) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+import numpy as np
+
 from synrs_data.errors import UserError
 from synrs_data.evaluate.benchmark import Classification
 from synrs_data.evaluate.class_folders import sort_into_classes
@@ -86,22 +88,53 @@ def open_data(benchmark: Classification, location: str | None = None) -> Data:
     return _own_tar(benchmark, dataset)
 
 
-def items_of_test(benchmark: Classification, location: str | None = None) -> tuple[Items, str]:
-    """Return keys and labels of the test, and the digest of the data, without images where a pinned table says them.
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What of a benchmark's data is known without images, where a pinned table lists them.
+
+    Attributes:
+        items: Of the test.
+        content: Digest of the data.
+        train: Images of each class to train on.
+        validation: Images of each class that are set apart to validate on.
+        left_out: Images of a rule that it leaves out; 0 of a table.
+    """
+
+    items: Items
+    content: str
+    train: tuple[int, ...]
+    validation: tuple[int, ...]
+    left_out: int
+
+
+def known_data(benchmark: Classification, location: str | None = None) -> Known:
+    """Return what is known of the data, without images where a pinned table says it.
 
     Args:
         benchmark: One of images.
         location: See `open_data`; needed where a rule says what the test is.
     """
     dataset = benchmark.dataset
+    classes, left_out = len(benchmark.classes), 0
     if isinstance(dataset, Source) and dataset.rule is not None:
         opened = open_data(benchmark, location)
-        return Items(opened.test.keys, opened.test.labels), opened.record.content_sha256
-    rows, digest = _rows(benchmark)["test"], pinned_content(benchmark)
-    assert digest is not None
-    return Items(
-        tuple(row.key for row in rows), label_indices([row.label for row in rows], benchmark)
-    ), digest
+        items, digest = Items(opened.test.keys, opened.test.labels), opened.record.content_sha256
+        left_out = opened.record.left_out
+        labels = [opened.train.labels, opened.validation.labels]
+    else:
+        rows, pinned = _rows(benchmark), pinned_content(benchmark)
+        assert pinned is not None
+        indices = {name: label_indices([row.label for row in own], benchmark) for name, own in rows.items()}
+        items, digest = Items(tuple(row.key for row in rows["test"]), indices["test"]), pinned
+        labels = [indices["train"], indices["validation"]]
+    train, validation = (tuple(np.bincount(own, minlength=classes).tolist()) for own in labels)
+    return Known(items, digest, train, validation, left_out)
+
+
+def items_of_test(benchmark: Classification, location: str | None = None) -> tuple[Items, str]:
+    """Return keys and labels of the test, and the digest of the data; see `known_data`."""
+    known = known_data(benchmark, location)
+    return known.items, known.content
 
 
 def pinned_content(benchmark: Classification) -> str | None:

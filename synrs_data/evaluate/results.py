@@ -263,7 +263,7 @@ def read_result(path: Path) -> Result:
             "there is no result", where=str(file), fix="give a folder that `synrs-data eval run` has written"
         )
     try:
-        return Result.model_validate_json(file.read_bytes())
+        result = Result.model_validate_json(file.read_bytes())
     except ValidationError as error:
         if named_task(file) == "super-resolution":
             raise UserError(
@@ -276,6 +276,14 @@ def read_result(path: Path) -> Result:
             where=str(file),
             fix="run `synrs-data eval run` again",
         ) from error
+    try:
+        # Options and settings may be of any type, so pydantic lets NaN and infinity pass there.
+        json.dumps(result.model_dump(mode="python"), allow_nan=False)
+    except ValueError as error:
+        raise VerificationError(
+            "has a number that is not finite", where=str(file), fix="run `synrs-data eval run` again"
+        ) from error
+    return result
 
 
 def named_task(file: Path) -> str:

@@ -11,7 +11,7 @@ import hashlib
 import io
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from typing import Literal
@@ -21,19 +21,20 @@ import polars as pl
 from numpy.typing import NDArray
 
 from synrs_data.errors import UserError
-from synrs_data.evaluate.arms import parse_arm
+from synrs_data.evaluate.arms import parse_arm, sizes
 from synrs_data.evaluate.baselines.base import in_domain
 from synrs_data.evaluate.benchmark import Classification, Retrieval
-from synrs_data.evaluate.data import items_of_test, pinned_content
+from synrs_data.evaluate.data import Known, known_data, pinned_content
 from synrs_data.evaluate.items import Items, row_keys
 from synrs_data.evaluate.numbers import Numbers, compute
-from synrs_data.evaluate.parts import SavedFeatures, labels_digest
+from synrs_data.evaluate.parts import Part, SavedFeatures, labels_digest
 from synrs_data.evaluate.results import (
     COLUMNS,
     SCORES,
     ZERO_SHOT,
     ArmValue,
     Bootstrap,
+    Counts,
     MetricValue,
     PredictionsRecord,
     Result,
@@ -45,6 +46,9 @@ _TOLERANCE = 1e-9
 """Between releases of numpy the last bits of a mean may differ."""
 
 _SHOWN = 3
+
+_MOST = 3
+"""Times the wanted rows of predictions that are read to say what is wrong with them."""
 
 About = Literal["record", "table", "digest", "items", "labels", "values", "numbers"]
 """What a fault is in: the result's own record; the file of predictions, its sha256, or of its rows the items, their
@@ -85,14 +89,19 @@ def find_faults(
         yield from find_retrieval_faults(path, benchmark, data)
         return
     result = read_result(path)
-    items, content = None, pinned_content(benchmark)
+    known, content = None, pinned_content(benchmark)
     if not isinstance(benchmark.dataset, SavedFeatures):
-        items, content = items_of_test(benchmark, data)
+        known = known_data(benchmark, data)
+        content = known.content
+    items = known.items if known else None
     pinned = pinned_content(benchmark) is not None
     yield from about("record", record_faults(result, benchmark, content, pinned=pinned))
-    yield from about("record", _arms(result, benchmark))
+    yield from about("record", _arms(result, known))
     columns = COLUMNS | SCORES if result.protocol.name == ZERO_SHOT else COLUMNS
-    table, faults = read_predictions(result_folder(path), result.predictions, columns)
+    dataset = benchmark.dataset
+    n = dataset.count if isinstance(dataset, SavedFeatures) else len(items.keys) if items else 0
+    most = _MOST * n * len(result.arms) * len(result.seeds)
+    table, faults = read_predictions(result_folder(path), result.predictions, columns, most)
     yield from faults
     if table is None:
         return
@@ -140,8 +149,8 @@ def record_faults(
             yield f"bootstrap.{name} is {ours}, not {theirs}"
 
 
-def _arms(result: Result, benchmark: Classification) -> Iterator[str]:
-    """Yield which arms are no arms of the protocol, or were trained on other numbers of images than their names say."""
+def _arms(result: Result, known: Known | None) -> Iterator[str]:
+    """Yield which arms are no arms of the protocol, or were trained on other numbers of images than they should be."""
     names = [arm.name for arm in result.arms]
     if (result.protocol.name == ZERO_SHOT) != (names == [ZERO_SHOT]):
         yield f"the protocol is {result.protocol.name}, the arms are {', '.join(names)}"
@@ -150,37 +159,67 @@ def _arms(result: Result, benchmark: Classification) -> Iterator[str]:
         yield f"an arm comes twice: {', '.join(names)}"
     if len(set(result.seeds)) < len(result.seeds):
         yield f"a seed comes twice: {', '.join(map(str, result.seeds))}"
-    for arm in result.arms if names != [ZERO_SHOT] else ():
-        yield from _counts(arm, result, len(benchmark.classes))
+    if known is not None:
+        found = {"train": sum(known.train), "validation": sum(known.validation), "captions": 0}
+        found |= {"left_out": known.left_out}
+        yield from _unequal("dataset", result.dataset, found)
+    if names == [ZERO_SHOT]:
+        if result.seeds != (0,):
+            yield f"zero-shot has the one seed 0, not {', '.join(map(str, result.seeds))}"
+        yield from _unequal("counts", result.arms[0].counts, dict.fromkeys(Counts.model_fields, 0))
+        return
+    for arm in result.arms:
+        yield from _counts(arm, result, known)
 
 
-def _counts(arm: ArmValue, result: Result, classes: int) -> Iterator[str]:
+def _counts(arm: ArmValue, result: Result, known: Known | None) -> Iterator[str]:
     try:
         parsed = parse_arm(arm.name)
     except UserError as error:
         yield error.what
         return
-    counts = arm.counts
-    if parsed.needs_synthetic and result.synthetic is None:
+    counts, synthetic = arm.counts, result.synthetic
+    if parsed.needs_synthetic and synthetic is None:
         yield f"the arm '{arm.name}' has synthetic images, the result names no synthetic set"
-    if parsed.needs_synthetic != (counts.synthetic > 0) or (parsed.kind == "synthetic") != (counts.real == 0):
-        yield f"the arm '{arm.name}' has {counts.real} real and {counts.synthetic} synthetic images"
-    if parsed.shots is not None and parsed.kind != "more-real":
-        first = counts.synthetic if parsed.kind == "synthetic" else counts.real
-        if first != parsed.shots * classes:
-            yield f"the arm '{arm.name}' has {first} images of {classes} classes, not {parsed.shots * classes}"
+    if known is not None:
+        wanted = asdict(sizes(parsed, known.train, known.validation))
+        yield from _unequal(f"{arm.name}: counts", counts, wanted)
+    if parsed.kind == "synthetic" and synthetic is not None:
+        used = counts.synthetic + counts.validation
+        if used > synthetic.images or (parsed.shots is None and used != synthetic.images):
+            yield f"the arm '{arm.name}' has {used} of {synthetic.images} synthetic images"
+
+
+def _unequal(place: str, said: Part, wanted: Mapping[str, int | None]) -> Iterator[str]:
+    """Yield which numbers of a record are not those that are known."""
+    for name, value in wanted.items():
+        if value is not None and (found := getattr(said, name)) != value:
+            yield f"{place}.{name} is {found}, not {value}"
 
 
 def read_predictions(
-    folder: Path, record: PredictionsRecord, columns: Mapping[str, pl.DataType]
+    folder: Path, record: PredictionsRecord, columns: Mapping[str, pl.DataType], most: int | None = None
 ) -> tuple[pl.DataFrame | None, list[Fault]]:
-    """Return the predictions of a result, None if they cannot be read, and what is wrong with their file."""
+    """Return the predictions of a result, None if they cannot be read, and what is wrong with their file.
+
+    Args:
+        folder: Of the result.
+        record: What it says of the file.
+        columns: Names and types that the table has to have.
+        most: More rows than these are not read: a small file can hold more than fit in memory. None for any number.
+    """
     path = folder / record.file
     try:
         content = path.read_bytes()
+        rows = pl.scan_parquet(io.BytesIO(content)).select(pl.len()).collect().item()
+        if most is not None and rows > most:
+            return None, [
+                Fault("items", f"{path.name}: has {rows} rows, far more than arms, seeds and items")
+            ]
         table = pl.read_parquet(io.BytesIO(content))
-    except (OSError, pl.exceptions.PolarsError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
+    # What is no whole parquet file makes polars panic, too.
+    except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        reason = error.strerror if isinstance(error, OSError) else (str(error).splitlines() or [""])[0]
         return None, [Fault("table", f"{path.name}: cannot be read: {reason}")]
     if dict(table.schema) != columns:
         text = f"{path.name}: has the columns {dict(table.schema)}, not {columns}"
@@ -198,9 +237,10 @@ def _blocks(table: pl.DataFrame, result: Result) -> Iterator[str]:
     """Yield which arms and seeds the predictions do not have as the result says."""
     pairs = table.select("arm", "seed").unique(maintain_order=True).rows()
     wanted = [(arm.name, seed) for arm, seed in product(result.arms, result.seeds)]
+    there, named = set(pairs), set(wanted)
     for what, names in (
-        ("there are no predictions of", [pair for pair in wanted if pair not in pairs]),
-        ("the result does not name", [pair for pair in pairs if pair not in wanted]),
+        ("there are no predictions of", [pair for pair in wanted if pair not in there]),
+        ("the result does not name", [pair for pair in pairs if pair not in named]),
     ):
         yield from some(what, [f"{arm} seed {seed}" for arm, seed in names])
     changes = table.select(pl.struct("arm", "seed").rle_id().max()).item() if table.height else -1

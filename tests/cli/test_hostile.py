@@ -79,7 +79,7 @@ def test_a_signal_ends_a_build_with_one_sentence_and_no_orphans(tmp_path: Path, 
     os.killpg(process.pid, number) if number != signal.SIGTERM else process.terminate()
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 128 + number, stderr
-    assert b"stopped; finished shards are kept" in stderr
+    assert b"stopped; what is finished is kept" in stderr
     assert b"Traceback" not in stderr
     assert b"leaked" not in stderr
     with pytest.raises(ProcessLookupError):

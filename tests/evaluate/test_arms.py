@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from synrs_data.errors import UserError
-from synrs_data.evaluate.arms import Draw, Pool, default_arms, draw, parse_arm, parse_arms, reference
+from synrs_data.evaluate.arms import Draw, Pool, default_arms, draw, parse_arm, parse_arms, reference, sizes
 from synrs_data.evaluate.image_set import ImageSet
 from synrs_data.image_sources import SourceImage
 
@@ -192,3 +192,33 @@ def test_one_image_a_class_cannot_be_trained_and_validated_on() -> None:
         drawn("real", real=pool(1))
     with pytest.raises(UserError, match="the class 'a' has 0 real images"):
         drawn("real@1", real=pool(0))
+
+
+@pytest.mark.parametrize("apart", [0, 3])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "real",
+        "real@4",
+        "mixedx0.5",
+        "mixed@3x1.5",
+        "more-real@2x2",
+        "flip-crop@3x0.5",
+        "cutmixx1",
+        "synthetic@3",
+        "synthetic",
+    ],
+)
+def test_the_sizes_of_an_arm_are_those_of_its_draws(name: str, apart: int) -> None:
+    own = drawn(name, 1, real=pool(13, apart=apart))
+    found = sizes(parse_arm(name), [13, 13], [apart, apart])
+    held = len(own.validation_real) + len(own.validation_synthetic)
+    assert (found.real, found.copies) == (len(own.real), len(own.copied))
+    assert found.synthetic == (None if name == "synthetic" else len(own.synthetic))
+    assert found.validation == (None if name == "synthetic" else held)
+
+
+@pytest.mark.parametrize("text", ["real@16,real@016", "mixed@2x1,mixed@2x1.0"])
+def test_an_arm_in_two_spellings_comes_twice(text: str) -> None:
+    with pytest.raises(UserError, match="comes twice"):
+        parse_arms(text)
