@@ -2,11 +2,12 @@
 
 A file's name is the sha256 over everything its numbers depend on: encoder, preprocessing, device class, versions of
 packages, and the bytes of the images in their order. So nothing needs to be thrown away when something changes, and a
-damaged file, which has another size or values that are not finite, is made again.
+file whose numbers are not those of the sha256 inside it is made again.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synrs_data import files
+from synrs_data.errors import BuildFolderError
 from synrs_data.evaluate.image_set import ImageSet
 from synrs_data.evaluate.parts import canonical_digest
+
+_DIGEST = "sha256"
 
 _AT_ONCE = 512
 """Decoded images in memory; the encoder takes smaller batches."""
@@ -68,8 +72,12 @@ class FeatureCache:
         found = _read(path, len(images))
         if found is None:
             found = embed(encoder, images)
-            files.make_folder(self._folder)
-            files.write_bytes(path, save({"features": found}))
+            try:
+                files.make_folder(self._folder)
+                files.write_bytes(path, save({"features": found, _DIGEST: _digest(found)}))
+            except BuildFolderError as error:
+                fix = "free some space, or give `--cache` a folder that you may write to"
+                raise BuildFolderError(error.what, where=error.where, fix=fix) from error
         return found
 
 
@@ -101,8 +109,18 @@ def _read(path: Path, count: int) -> NDArray[np.float32] | None:
     from safetensors.numpy import load
 
     try:
-        features = load(path.read_bytes())["features"]
+        tensors = load(path.read_bytes())
+        features, digest = tensors["features"], tensors[_DIGEST]
     except (OSError, SafetensorError, KeyError, ValueError):
         return None
     whole = features.ndim == 2 and len(features) == count and features.dtype == np.float32
-    return features if whole and bool(np.isfinite(features).all()) else None
+    if not whole or not np.array_equal(digest, _digest(features)):
+        return None
+    return features if bool(np.isfinite(features).all()) else None
+
+
+def _digest(features: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return the sha256 over shape and values, so that one of another width or with a changed bit is not taken."""
+    found = hashlib.sha256(repr(features.shape).encode())
+    found.update(np.ascontiguousarray(features).data)
+    return np.frombuffer(found.digest(), dtype=np.uint8)

@@ -65,7 +65,7 @@ def read_rows(
         key: Name of the column that tells items apart.
 
     Raises:
-        UserError: The table is not there, is not the pinned one, or is wrong.
+        UserError: The table is not there, is not the pinned one, or is wrong: also if an image is in two splits.
     """
     where, fix = str(benchmark.at(name)), benchmark.dataset.get
     table = _table(read_pinned(benchmark, name, digest), name, where, (key, "split", "label", "sha256"))
@@ -78,6 +78,7 @@ def read_rows(
         values = zip(rows[key].to_list(), rows["label"].to_list(), rows["sha256"].to_list(), strict=True)
         found[split] = [Row(*row) for row in values]
         _check_labels(found[split], benchmark, where)
+    _check_apart(found, where)
     return found
 
 
@@ -126,7 +127,7 @@ def _table(content: bytes, name: str, where: str, columns: tuple[str, ...]) -> p
         else:
             content.decode("utf-8")
             table = pl.read_csv(io.BytesIO(content), infer_schema=False)
-    except (UnicodeDecodeError, pl.exceptions.PolarsError) as error:
+    except (UnicodeDecodeError, pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         reason = (str(error).splitlines() or [""])[0]
         raise UserError(
             f"cannot be read as {'Parquet' if parquet else 'CSV'}: {reason}",
@@ -152,6 +153,21 @@ def _check_unique(keys: list[str], column: str, where: str) -> None:
         raise UserError(
             f"the {column} '{repeated}' comes back", where=where, fix=f"give each image a {column} of its own"
         )
+
+
+def _check_apart(splits: dict[str, list[Row]], where: str) -> None:
+    """Raise if an image is in two splits: what is tested or validated on may not be trained on under another name."""
+    seen: dict[str, tuple[str, str]] = {}
+    for split, rows in splits.items():
+        for row in rows:
+            other, key = seen.setdefault(row.sha256, (split, row.key))
+            if other != split:
+                raise UserError(
+                    f"the image '{row.key}' of the {split} split is also '{key}' of the {other} split: both have the "
+                    f"sha256 {row.sha256}",
+                    where=where,
+                    fix="keep each image in one split",
+                )
 
 
 def _check_labels(rows: list[Row], benchmark: Classification, where: str) -> None:

@@ -144,6 +144,10 @@ def test_a_missing_file_is_named_with_what_to_do(tmp_path: Path, name: str) -> N
             "has no image of the class SeaLake in its train split",
         ),
         (lambda text: text.replace("000000003", "000000002"), "the key '000000002' comes back"),
+        (
+            lambda text: text + f"000000009,train,Forest,{text.splitlines()[1].split(',')[3]}\n",
+            "the image '000000000' of the test split is also '000000009' of the train split",
+        ),
         (lambda text: text + '"', "cannot be read as CSV"),
         (lambda text: text + "\udcff", "cannot be read as CSV"),
     ],
@@ -156,6 +160,22 @@ def test_a_wrong_table_is_named(tmp_path: Path, change: Any, message: str) -> No
     benchmark = load_classification(str(write_benchmark(tmp_path, values)))
     with pytest.raises(UserError, match=message):
         open_data(benchmark)
+
+
+def test_a_split_may_not_be_the_test_too(tmp_path: Path) -> None:
+    values = images_values(tmp_path)
+    values["dataset"]["splits"] = {"test": "test", "train": "test"}
+    with pytest.raises(UserError, match="of the test split is also '000000000' of the train split"):
+        open_data(load_classification(str(write_benchmark(tmp_path, values))))
+
+
+def test_a_table_of_another_system_is_read_alike(tmp_path: Path) -> None:
+    first = open_data(painted(tmp_path))
+    text = "\ufeff" + (tmp_path / "items.csv").read_text().replace("\n", "\r\n")
+    values = images_values(tmp_path)
+    values["dataset"].update(pin(tmp_path, "items.csv", text.encode()))
+    again = open_data(load_classification(str(write_benchmark(tmp_path, values))))
+    assert (again.test.keys, again.test.digests) == (first.test.keys, first.test.digests)
 
 
 def test_an_image_that_the_table_does_not_list_so_is_refused(tmp_path: Path) -> None:

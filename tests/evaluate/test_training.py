@@ -16,6 +16,7 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors.numpy import load_file, save_file
 
 from synrs_data import files
 from synrs_data.build.run import build
@@ -254,6 +255,34 @@ def test_features_are_embedded_once(tmp_path: Path, blocks: Classification, synt
     assert first == len(data.train) + len(data.test) + read_result(tmp_path / "r").synthetic.images  # type: ignore[union-attr]
 
 
+def test_features_of_another_shape_or_with_a_changed_value_are_embedded_again(
+    tmp_path: Path, blocks: Classification, synthetic: Path
+) -> None:
+    encoder, cache = Colours(), tmp_path / "cache"
+    first = run(blocks, tmp_path / "r", Nearest(), synthetic, baseline=encoder, cache=cache)
+    changes: list[Callable[[NDArray[Any]], NDArray[Any]]] = [
+        lambda values: values[:, :-1],
+        lambda values: values + 1,
+    ]
+    for number, change in enumerate(changes):
+        count = encoder.embedded
+        for path in cache.iterdir():
+            tensors = load_file(path)
+            save_file(tensors | {"features": np.ascontiguousarray(change(tensors["features"]))}, path)
+        again = run(blocks, tmp_path / str(number), Nearest(), synthetic, baseline=encoder, cache=cache)
+        assert encoder.embedded == (number + 2) * count / (number + 1)
+        assert again.arms == first.arms
+
+
+def test_a_cache_that_cannot_be_written_is_named_with_its_option(
+    tmp_path: Path, blocks: Classification
+) -> None:
+    (tmp_path / "cache").write_text("a file")
+    with pytest.raises(UserError, match="cannot be written") as caught:
+        run(blocks, tmp_path / "r", Nearest(), None, "real@2", cache=tmp_path / "cache")
+    assert "--cache" in caught.value.fix
+
+
 @pytest.mark.parametrize("content", [b"", b"nothing"])
 def test_damaged_features_are_embedded_again(
     tmp_path: Path, blocks: Classification, synthetic: Path, content: bytes
@@ -322,8 +351,16 @@ def arm(index: int, *path: str | int, to: Any) -> Callable[[dict[str, Any]], Non
         (arm(2, "metrics", 0, "difference", to=None), "difference is to another arm"),
         (arm(2, "metrics", 0, "difference", "to", to="synthetic@2"), "difference is to another arm"),
         (arm(2, "per_class", "River", to=0.111), r"mixed@2x1: per_class\.River is 0\.111"),
-        (arm(0, "counts", "real", to=40), "the arm 'real@2' has 40 images of 2 classes, not 4"),
-        (arm(1, "counts", "synthetic", to=0), "the arm 'synthetic@2' has 0 real and 0 synthetic images"),
+        (arm(0, "counts", "real", to=40), r"real@2: counts\.real is 40, not 4"),
+        (arm(1, "counts", "synthetic", to=0), r"synthetic@2: counts\.synthetic is 0, not 4"),
+        (arm(1, "counts", "validation", to=5), r"synthetic@2: counts\.validation is 5, not 4"),
+        (arm(2, "counts", "synthetic", to=5), r"mixed@2x1: counts\.synthetic is 5, not 4"),
+        (arm(3, "counts", "real", to=5), r"more-real@1x1: counts\.real is 5, not 4"),
+        (arm(3, "counts", "validation", to=3), r"more-real@1x1: counts\.validation is 3, not 2"),
+        (arm(4, "counts", "copies", to=5), r"flip-crop@2x1: counts\.copies is 5, not 4"),
+        (lambda values: values["synthetic"].update(images=7), "the arm 'synthetic@2' has 8 of 7 synthetic images"),
+        (lambda values: values["dataset"].update(train=13), r"dataset\.train is 13, not 12"),
+        (lambda values: values["dataset"].update(validation=1), r"dataset\.validation is 1, not 0"),
         (arm(1, "name", to="real@2"), "an arm comes twice"),
         (arm(1, "name", to="magic"), "there is no arm 'magic'"),
         (lambda values: values.update(seeds=[0, 1]), "the result does not name: .*seed 2"),
