@@ -210,8 +210,11 @@ def load_benchmark(name: str) -> AnyBenchmark:
     values = read_yaml(path)
     task = values.get("task") if isinstance(values, dict) else None
     if not isinstance(task, str) or task not in TASKS:
-        what = "the key 'task' is missing" if task is None else f"'task': there is no task {task!r}"
-        raise RecipeError(what, where=str(path), fix=suggestion(str(task), list(TASKS), what="task"))
+        what = "the key 'task' is missing" if task is None else "'task': input should be a text"
+        name = task if isinstance(task, str) else ""
+        # Only a text is quoted: by aliases a short file can hold a list that is endless when it is written out.
+        what = f"'task': there is no task {task!r}" if name else what
+        raise RecipeError(what, where=str(path), fix=suggestion(name, list(TASKS), what="task"))
     benchmark = load_yaml(path, TASKS[task])
     benchmark._folder = path.parent
     return benchmark

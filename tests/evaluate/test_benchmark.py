@@ -98,6 +98,27 @@ def test_a_wrong_key_or_value_is_named(tmp_path: Path, changed: dict[str, Any], 
         load_benchmark(str(path))
 
 
+@pytest.mark.parametrize("key", ["task", "classes", "metrics", "title", "dataset"])
+def test_aliases_that_stand_for_endless_lists_are_never_written_out(tmp_path: Path, key: str) -> None:
+    texts = {name: json.dumps(value) for name, value in features_values().items() if name != key}
+    bomb = "\n".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30))
+    path = tmp_path / "bomb.yaml"
+    lines = [f"{name}: {text}" for name, text in texts.items()]
+    path.write_text("\n".join(["a0: &a0 [x]", bomb, *lines, f"{key}: *a29"]))
+    with pytest.raises(RecipeError) as caught:
+        load_benchmark(str(path))
+    assert f"'{key}" in caught.value.what
+    assert len(str(caught.value)) < 4000
+
+
+@pytest.mark.parametrize("value", [None, True, 1.5, ["a"]])
+def test_a_class_that_yaml_reads_as_no_text_is_refused(tmp_path: Path, value: Any) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(json.dumps(features_values(classes=["lake", value])))
+    with pytest.raises(RecipeError, match=r"'classes\.1'"):
+        load_benchmark(str(path))
+
+
 def test_an_unknown_benchmark_is_answered_with_the_nearest() -> None:
     with pytest.raises(RecipeError, match="there is no benchmark 'eurosat-min'") as caught:
         load_benchmark("eurosat-min")
