@@ -22,6 +22,7 @@ from synrs_data.leaderboard.remote import (
     MAIN,
     Proposal,
     commit_files,
+    head_of,
     known_copies,
     missing_files,
     open_session,
@@ -160,7 +161,7 @@ def _commit(session: Session, proposal: Proposal, files: dict[str, bytes]) -> tu
             # At the first try an earlier add had made it, whose record stays; later an answer was lost.
             return state.commit, attempt > 0
         if proposal.number is not None:
-            head = state_of(session, f"{_PULL_REQUEST}{proposal.number}").commit
+            head = head_of(session, f"{_PULL_REQUEST}{proposal.number}")
             if head != proposal.commit:
                 raise VerificationError(
                     f"changed while it was verified: it is at {head}, {proposal.commit} was verified",

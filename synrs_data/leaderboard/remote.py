@@ -14,7 +14,7 @@ from synrs_data.errors import UserError, VerificationError
 from synrs_data.evaluate.results import PREDICTIONS
 from synrs_data.events import EventLog, Listener
 from synrs_data.hub.local import PublishedFile
-from synrs_data.hub.remote import RemoteFile, RemoteState, read_file, read_state, read_tree
+from synrs_data.hub.remote import RemoteFile, RemoteState, read_file, read_tree
 from synrs_data.hub.session import Session, Waits, check_name
 from synrs_data.hub.silence import no_longer_than
 from synrs_data.hub.xet import with_lfs_if_no_xet
@@ -65,20 +65,23 @@ def open_session(
         yield session
 
 
-def state_of(session: Session, revision: str) -> RemoteState:
-    """Return a repository's state at a revision.
+def head_of(session: Session, revision: str) -> str:
+    """Return the commit of a revision.
 
     Raises:
-        UserError: There is no such repository.
+        UserError: There is no such repository or revision.
     """
-    state = read_state(session, revision)
-    if state is None:
-        raise UserError(
-            "there is no such dataset, or your token may not see it",
-            where=session.url,
-            fix="check the name, and who you are with `hf auth whoami`",
-        )
-    return state
+    return str(session.ask(lambda: session.api.dataset_info(session.repo, revision=revision)).sha)
+
+
+def state_of(session: Session, revision: str) -> RemoteState:
+    """Return a repository's state at a revision, without reading a file of it: a stranger's may be many and huge.
+
+    Raises:
+        UserError: There is no such repository or revision.
+    """
+    info = session.ask(lambda: session.api.dataset_info(session.repo, revision=revision))
+    return RemoteState(str(info.sha), bool(info.private), read_tree(session, str(info.sha)), {})
 
 
 def fetch_repository(
@@ -128,7 +131,7 @@ def read_proposal(session: Session, number: int) -> Proposal:
     if not found.is_pull_request:
         raise UserError("is no pull request", where=url, fix="give the number of one")
     revision = f"refs/pr/{number}"
-    commit = state_of(session, revision).commit
+    commit = head_of(session, revision)
     tree, base = read_tree(session, commit), read_tree(session, _base(session, commit))
     changed = {path for path in tree.keys() | base.keys() if tree.get(path) != base.get(path)}
     added = sorted(path for path in changed if path not in base)

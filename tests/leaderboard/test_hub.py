@@ -167,6 +167,22 @@ def test_a_pull_request_that_does_anything_else_is_refused(
     assert files(hub) == set()
 
 
+def test_nothing_of_a_pull_request_is_read_before_its_listing_is_checked(
+    hub: Hub, hub_client: Client, alice: str, bob: str, good: Path
+) -> None:
+    identity = hub_client(calls.propose, good, REPO, bob)["id"]
+    many: dict[str, bytes | None] = {f"x{number}/manifest.json": b"{}" for number in range(200)}
+    more: dict[str, bytes | None] = {
+        f"submissions/{identity}/results/{number}/result.json": b"{}" for number in range(1, 200)
+    }
+    before = len(hub.requests("GET", "*/resolve/*"))
+    for edits, rule in ((more, "R01|R02"), (many, "R16")):
+        hub.commit(PATH, edits, revision="refs/pr/1", user="bob")
+        with pytest.raises(ClientError, match=rule):
+            hub_client(calls.add, PULL, alice)
+    assert len(hub.requests("GET", "*/resolve/*")) == before
+
+
 def test_what_is_pushed_while_a_maintainer_verifies_is_not_added(
     hub: Hub, hub_client: Client, alice: str, bob: str, good: Path
 ) -> None:

@@ -214,6 +214,19 @@ def test_a_thousand_submissions_of_one_benchmark_are_ranked(repository: Path) ->
     assert len({row.submission for row in board.rows}) == 1000
 
 
+def test_ten_thousand_folders_that_nobody_verified_do_not_hide_one_that_somebody_did(
+    repository: Path, tmp_path: Path
+) -> None:
+    whole = next((repository / "submissions").glob("high-*"))
+    shutil.copytree(whole, tmp_path / "submissions" / whole.name)
+    for number in range(10_000):
+        (tmp_path / "submissions" / f"spam-{number:012x}").mkdir()
+    lines = list[str]()
+    (board,) = read_board(str(tmp_path), report=lines.append).benchmarks
+    assert [row.submission for row in board.rows] == [whole.name]
+    assert len(lines) == 10_000
+
+
 def test_published_numbers_have_a_source_each_and_stay_apart() -> None:
     rows = published()
     assert all(row.source and row.url.startswith("https://") and 0 < row.value < 1 for row in rows)
