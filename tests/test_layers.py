@@ -28,6 +28,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
         "errors",
         "image_sources",
         "licenses",
+        "places",
         "real_images",
         "resampling",
         "resources",

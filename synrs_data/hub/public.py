@@ -9,16 +9,17 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from synrs_data.build.state import read_recipe
 from synrs_data.errors import UserError
+from synrs_data.places import public_values, without_folders
 from synrs_data.shards.folder import BuildFolder
 from synrs_data.shards.manifest import manifest_text
 from synrs_data.shards.tar import members
-from synrs_data.vocabulary import read_yaml
 
 _HOMES = re.compile(r"""(?<![\w/.:-])/(?:home|Users)/[^\s"'<>]+""")
 _SCANNED = (".json", ".jsonl", ".md", ".html")
@@ -35,9 +36,9 @@ def public_documents(folder: BuildFolder, manifest: dict[str, Any]) -> dict[str,
         manifest: Its manifest.
     """
     changed: dict[str, bytes] = {}
-    recipe = read_yaml(folder.recipe)
-    if any(True for _ in _paths_in(recipe)):
-        text = yaml.safe_dump(_without_folders(recipe), sort_keys=False, allow_unicode=True, width=110)
+    recipe, places = public_values(read_recipe(folder))
+    if places:
+        text = yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True, width=110)
         changed[folder.recipe.name] = text.encode()
     entries = {
         name: {**entry, "sha256": _sha256(changed[name]), "bytes": len(changed[name])}
@@ -45,7 +46,9 @@ def public_documents(folder: BuildFolder, manifest: dict[str, Any]) -> dict[str,
         else entry
         for name, entry in manifest["files"].items()
     }
-    public = {key: value if key == "files" else _without_folders(value) for key, value in manifest.items()}
+    public = {
+        key: value if key == "files" else without_folders(value, places) for key, value in manifest.items()
+    }
     return {**changed, folder.manifest.name: manifest_text({**public, "files": entries}).encode()}
 
 
@@ -58,7 +61,8 @@ def refuse_paths(folder: BuildFolder, manifest: dict[str, Any]) -> None:
     Raises:
         UserError: One does; it names file and path.
     """
-    needles = sorted({*_paths_in(read_yaml(folder.recipe)), str(folder.root.resolve()), f"{Path.home()}/"})
+    _, places = public_values(read_recipe(folder))
+    needles = sorted({*places, str(folder.root.resolve()), f"{Path.home()}/"})
     forbidden = [needle for needle in needles if len(needle) > len("/x/")]
     for name in manifest["files"]:
         if name == folder.recipe.name:
@@ -80,25 +84,6 @@ def _texts(path: Path) -> Iterator[str]:
     elif path.suffix == ".tar":
         _, fields = next(iter(members(path)), ("", {}))
         yield fields.get("json", b"").decode(errors="replace")
-
-
-def _paths_in(value: object) -> Iterator[str]:
-    if isinstance(value, dict):
-        for item in value.values():
-            yield from _paths_in(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _paths_in(item)
-    elif isinstance(value, str) and PurePath(value).is_absolute():
-        yield value
-
-
-def _without_folders(value: object) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_folders(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_without_folders(item) for item in value]
-    return PurePath(value).name if isinstance(value, str) and PurePath(value).is_absolute() else value
 
 
 def _sha256(content: bytes) -> str:

@@ -7,7 +7,6 @@ the report are promised equal after any number of kills and restarts.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import polars as pl
 import yaml
 from numpy.typing import NDArray
 
+from synrs_data.places import public_values
 from synrs_data.recipe import Recipe, Threshold
 from synrs_data.vocabulary import LabelSet
 
@@ -254,16 +254,8 @@ def caption_facts(facts: BuildFacts) -> CaptionFacts:
 
 def public_recipe(recipe: Recipe) -> str:
     """Return the resolved recipe as YAML; of a path of this machine, only the last name."""
-    values = _without_folders(recipe.model_dump(mode="json"))
+    values, _ = public_values(recipe.model_dump(mode="json"))
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=110)
-
-
-def _without_folders(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _without_folders(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_folders(item) for item in value]
-    return PurePath(value).name if isinstance(value, str) and PurePath(value).is_absolute() else value
 
 
 def _count(table: pl.DataFrame, size: int) -> NDArray[np.int64]:

@@ -289,6 +289,21 @@ def test_texts_that_yaml_and_markdown_mistake_arrive_as_they_are(
         assert found == (MISTAKEN, {key: row["cls"] for key, row in built_rows(root, "train").items()})
 
 
+def test_texts_that_begin_with_a_slash_are_published_whole_and_byte_for_byte(
+    hub: Hub, hub_client: Client, token: str, tmp_path: Path
+) -> None:
+    title, description = "/ roots", "/towns/and/villages"
+    recipe = scenes(title=title, description=description)
+    root = build(recipe, tmp_path / "build", engine="inline").folder.root
+    hub_client(send, [root], token)
+    assert contents(hub) == published_hashes(root, "scene-caption")
+    published = yaml.safe_load(hub.repo(PATH).read("scene-caption/recipe.yaml"))
+    assert (published["title"], published["description"]) == (title, description)
+    card = hub.repo(PATH).read("scene-caption/README.md").decode()
+    shown = yaml.safe_load(card.split("```yaml\n")[1].split("\n```")[0])
+    assert (shown["title"], shown["description"]) == (title, description)
+
+
 def labels_and_rows(
     repo: str, config: str, split: str, cache: str, *, streaming: bool
 ) -> tuple[list[str], dict[str, int]]:
