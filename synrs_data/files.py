@@ -178,8 +178,13 @@ class FolderLock:
             os.close(handle)
             handle = self._open()
         self._handle = handle
-        os.ftruncate(handle, 0)
-        os.write(handle, f"{os.getpid()}\n".encode())
+        try:
+            with writable(self._path):
+                os.ftruncate(handle, 0)
+                os.write(handle, f"{os.getpid()}\n".encode())
+        except BaseException:
+            self._release()
+            raise
         return self
 
     def _open(self) -> int:
@@ -216,6 +221,9 @@ class FolderLock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._release()
+
+    def _release(self) -> None:
         assert self._handle is not None
         if not self._lasting:
             # While it is held: later, another process could have taken it.

@@ -139,6 +139,9 @@ def trained(
         train = opened.train.digests + opened.validation.digests
         build = open_synthetic(synthetic, benchmark, train=train, test=opened.test.digests)
     trainer = Trainer(benchmark, opened, build.images if build else None, protocol, encoder, cache, device)
+    for arm in arms:
+        # Whether there are enough images does not depend on the seed; to know it takes no model.
+        trainer.draw(arm, 0)
     record = (encoder or _pixels()).record(benchmark)
     said = ProtocolRecord(name=protocol.name, options=protocol.options.model_dump(mode="json"))
     depends_on = {

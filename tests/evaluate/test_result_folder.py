@@ -94,6 +94,18 @@ def test_a_killed_run_frees_the_folder(tmp_path: Path) -> None:
         pass
 
 
+def test_a_disk_too_full_for_the_lock_is_told_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(handle: int, content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("synrs_data.files.os.write", full)
+    with pytest.raises(BuildFolderError, match="the disk is full"), own_folder(tmp_path / "r"):
+        raise AssertionError("entered")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("inside", [".", "data/result"])
 def test_a_result_may_not_lie_in_the_build_that_it_is_of(
     tmp_path: Path, benchmark: Classification, inside: str

@@ -274,6 +274,15 @@ def test_features_of_another_shape_or_with_a_changed_value_are_embedded_again(
         assert again.arms == first.arms
 
 
+def test_too_few_images_are_told_before_a_model_is_read(
+    tmp_path: Path, blocks: Classification, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Colours, "record", lambda *parts: pytest.fail("the model was read"))
+    with pytest.raises(UserError, match="the arm 'real@9' needs 13"):
+        run(blocks, tmp_path / "r", Nearest(), None, "real@2,real@9")
+    assert not (tmp_path / "r").exists()
+
+
 def test_a_cache_that_cannot_be_written_is_named_with_its_option(
     tmp_path: Path, blocks: Classification
 ) -> None:
