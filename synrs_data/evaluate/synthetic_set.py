@@ -179,16 +179,30 @@ def _recipe(folder: BuildFolder, manifest: dict[str, Any]) -> RecipeRecord:
 
 
 def tables(folder: BuildFolder, manifest: dict[str, Any]) -> Iterator[pl.DataFrame]:
-    """Yield key, label, shard and origin of the packed images of each table."""
-    for name, entry in manifest["files"].items():
-        if not (name.startswith(f"{folder.metadata.name}/") and name.endswith(".parquet")):
-            continue
-        content = promised(folder, name, entry)
-        table = pl.read_parquet(io.BytesIO(content))
-        origin = pl.col("derived_from") if "derived_from" in table.columns else pl.lit("")
-        yield table.select(
-            "key", "label_name", "file", origin.fill_null("").cast(pl.String).alias("derived_from")
-        )
+    """Yield key, label, shard and origin of the packed images of each table.
+
+    Raises:
+        UserError: There is none, or one is missing, changed or no table of packed images.
+    """
+    start = f"{folder.metadata.name}/"
+    names = [name for name in manifest["files"] if name.startswith(start) and name.endswith(".parquet")]
+    if not names:
+        raise UserError("lists no table of packed images", where=str(folder.manifest), fix=_FIX)
+    for name in names:
+        content = promised(folder, name, manifest["files"][name])
+        try:
+            table = pl.read_parquet(io.BytesIO(content))
+            origin = pl.col("derived_from") if "derived_from" in table.columns else pl.lit("")
+            found = table.select(
+                pl.col("key", "label_name", "file").cast(pl.String),
+                origin.fill_null("").cast(pl.String).alias("derived_from"),
+            )
+        # A manifest may be made for any bytes; what is no parquet file makes polars panic, too.
+        except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+            raise UserError(
+                "is no table of packed images", where=str(folder.root / name), fix=_FIX
+            ) from error
+        yield found
 
 
 def promised(folder: BuildFolder, name: str, entry: dict[str, Any]) -> bytes:

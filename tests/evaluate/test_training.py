@@ -596,6 +596,45 @@ def test_a_build_with_changed_or_missing_files_is_refused(
         opened(out, blocks)
 
 
+def replace_tables(source: Path, out: Path, content: bytes | None) -> Path:
+    """Copy a build with other bytes for its tables, under a manifest made for them; None takes them out of it."""
+    shutil.copytree(source, out)
+    manifest = json.loads((out / "manifest.json").read_text())
+    for name in [name for name in manifest["files"] if name.startswith("metadata/")]:
+        if content is None:
+            del manifest["files"][name]
+        else:
+            (out / name).write_bytes(content)
+            manifest["files"][name]["sha256"] = hashlib.sha256(content).hexdigest()
+    (out / "manifest.json").write_text(json.dumps(manifest))
+    return out
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "lists no table of packed images"),
+        (b"", "is no table of packed images"),
+        (b"PAR1" * 9, "is no table of packed images"),
+    ],
+)
+def test_a_build_whose_tables_are_none_is_refused(
+    tmp_path: Path, synthetic: Path, blocks: Classification, content: bytes | None, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        opened(replace_tables(synthetic, tmp_path / "changed", content), blocks)
+
+
+def test_a_build_whose_tables_have_other_columns_is_refused(
+    tmp_path: Path, synthetic: Path, blocks: Classification
+) -> None:
+    pl.DataFrame({"key": ["a"], "label_name": ["Forest"]}).write_parquet(tmp_path / "t.parquet")
+    out = replace_tables(synthetic, tmp_path / "changed", (tmp_path / "t.parquet").read_bytes())
+    with pytest.raises(UserError, match="is no table of packed images") as caught:
+        opened(out, blocks)
+    assert caught.value.where.endswith(".parquet")
+
+
 def test_what_is_no_finished_build_of_synthetic_scenes_is_refused(
     tmp_path: Path, synthetic: Path, blocks: Classification
 ) -> None:
