@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -135,6 +136,10 @@ class Classification(Prompted):
     def _names_are_labels(cls, values: Any) -> Any:
         if not isinstance(values, list | tuple):
             return values
+        for number, value in enumerate(values):
+            # YAML reads null, yes, 3 and 2020-01-01 as no texts.
+            if value is None or isinstance(value, bool | int | float | date):
+                raise ValueError(f"class {number} is {value!r}, which is no text: put its name in quotes")
         return [{"name": v, "phrase": v, "article": ""} if isinstance(v, str) else v for v in values]
 
     def _names(self) -> list[tuple[str, list[str]]]:

@@ -111,11 +111,20 @@ def test_aliases_that_stand_for_endless_lists_are_never_written_out(tmp_path: Pa
     assert len(str(caught.value)) < 4000
 
 
-@pytest.mark.parametrize("value", [None, True, 1.5, ["a"]])
-def test_a_class_that_yaml_reads_as_no_text_is_refused(tmp_path: Path, value: Any) -> None:
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("null", "'classes': class 1 is None, which is no text: put its name in quotes"),
+        ("yes", "class 1 is True, which is no text"),
+        ("1.5", r"class 1 is 1\.5, which is no text"),
+        ("2020-01-01", r"class 1 is datetime\.date\(2020, 1, 1\), which is no text"),
+        ("[a]", r"'classes\.1': input should be"),
+    ],
+)
+def test_a_class_that_yaml_reads_as_no_text_is_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "wrong.yaml"
-    path.write_text(json.dumps(features_values(classes=["lake", value])))
-    with pytest.raises(RecipeError, match=r"'classes\.1'"):
+    path.write_text(json.dumps(features_values(classes=["lake", "CLASS"])).replace('"CLASS"', text))
+    with pytest.raises(RecipeError, match=message):
         load_benchmark(str(path))
 
 
