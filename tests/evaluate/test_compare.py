@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from synrs_data import files
-from synrs_data.errors import RecipeError, UserError, VerificationError
+from synrs_data.errors import UserError, VerificationError
 from synrs_data.evaluate.compare import compare
 from synrs_data.evaluate.compare_records import Comparison, Row
 from synrs_data.evaluate.compare_rows import holm
@@ -376,7 +376,7 @@ def test_an_unknown_arm_in_a_result_is_named(tmp_path: Path) -> None:
     write(tmp_path / "a", {"real@8": 0.6})
     edit(tmp_path / "a", lambda values: values["arms"][0].update(name="reel@8"))
     forge(tmp_path / "a", lambda table: table.with_columns(pl.lit("reel@8").alias("arm")))
-    with pytest.raises((UserError, RecipeError), match="there is no arm 'reel@8'"):
+    with pytest.raises(VerificationError, match="there is no arm 'reel@8'"):
         compare([tmp_path / "a"])
 
 
