@@ -36,6 +36,8 @@ PAGE, IMAGES = REPO / "docs/study-eurosat.md", REPO / "docs/images"
 SHOWN = ("ratio", "shots")
 """Kinds of figures that the page shows."""
 
+AGAINST = ("real", "more-real", "flip-crop", "cutout", "cutmix")
+
 _TEMPLATE = "study_eurosat.md.j2"
 
 
@@ -216,6 +218,39 @@ def _controls(numbers: Numbers, classifier: str, comparison: Comparison) -> list
     ]
 
 
+def _verdicts(comparison: Comparison) -> list[list[str]]:
+    """Return the rows of the table of verdicts on mixed arms: classifier, set, and a cell for each kind of arm."""
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    for each in comparison.verdicts:
+        if each.kind == "mixed":
+            own = found.setdefault((each.classifier, each.synthetic or ""), {})
+            own[each.against] = f"{each.above} / {each.across} / {each.below}"
+    order = list(STRATEGIES.values())
+    return [
+        [classifier, synthetic, *(cells.get(kind, "–") for kind in AGAINST)]
+        for (classifier, synthetic), cells in sorted(
+            found.items(), key=lambda item: (item[0][0], order.index(item[0][1]))
+        )
+    ]
+
+
+def _further(comparison: Comparison) -> dict[str, int]:
+    """Return how many mixed arms are better and worse than as many further real images."""
+    own = [each for each in comparison.verdicts if each.kind == "mixed" and each.against == "more-real"]
+    return {
+        "better": sum(each.above for each in own),
+        "worse": sum(each.below for each in own),
+        "arms": sum(each.arms for each in own),
+    }
+
+
+def _ahead(found: list[Difference | None]) -> str:
+    """Return in how many arms a set is ahead of another one, and in how many behind, by their intervals."""
+    known = [each for each in found if each is not None]
+    above, below = sum(each.low > 0 for each in known), sum(each.high < 0 for each in known)
+    return f"ahead in {above} and behind in {below} of {len(known)} arms"
+
+
 def _missing(runs: list[Run], records: list[Result]) -> list[str]:
     """Return what of the plan has not been run, a line a run."""
     by_name = {each.name: record for each, record in zip(runs, records, strict=True)}
@@ -244,7 +279,7 @@ def _distances(folder: Path) -> list[dict[str, Any]]:
             own = table["rows"].setdefault(each["name"].partition("@")[0], {})
             own[key if each["pair"] == "synthetic-real" else "floor"] = _measure(each)
             table["n"] = each["n"]
-    return list(found.values())
+    return [found[name] for name in sorted(found, key=lambda name: name != "eurosat-tiny-clip")]
 
 
 def _measure(each: dict[str, Any]) -> str:
@@ -258,6 +293,7 @@ def _context(
     comparison: Comparison, runs: list[Run], records: list[Result], results: Path, written: list[Path]
 ) -> dict[str, Any]:
     numbers = Numbers(comparison)
+    sides = {name: strategy_differences(results, runs, records, name) for name in (PROBE, SCRATCH)}
     sets = {strategy(each.synthetic): each.synthetic for each in comparison.strategies}
     images = sorted(path.name for path in written if path.suffix == ".png")
 
@@ -274,12 +310,12 @@ def _context(
         "controls": {name: _controls(numbers, name, comparison) for name in (PROBE, SCRATCH)},
         "strategy_arms": ARMS,
         "between": {
-            name: [
-                [pair, *map(_between, found)]
-                for pair, found in strategy_differences(results, runs, records, name)
-            ]
-            for name in (PROBE, SCRATCH)
+            name: [[pair, *map(_between, own)] for pair, own in each] for name, each in sides.items()
         },
+        "ahead": {(name, pair): _ahead(own) for name, each in sides.items() for pair, own in each},
+        "verdicts": _verdicts(comparison),
+        "against": AGAINST,
+        "further": _further(comparison),
         "missing": _missing(runs, records),
         "distances": _distances(results / "distances"),
         "sets": sets,

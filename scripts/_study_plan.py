@@ -65,9 +65,15 @@ def plan() -> list[Run]:
         Run("scratch-controls", SCRATCH, None, _controls(kinds, (16,))),
         *(Run(f"scratch-{name}-first", SCRATCH, name, _first(name)) for name in sets[:2]),
         *(Run(f"scratch-le-cf-x{ratio}", SCRATCH, "le-cf", _halves(ratio)) for ratio in reversed(FIRST)),
-        Run("scratch-controls-few", SCRATCH, None, _controls(kinds, (4, 1))),
+        Run("scratch-controls-few", SCRATCH, None, ("flip-crop@4x4", "flip-crop@1x4")),
         *(Run(f"scratch-{name}-ratios", SCRATCH, name, _ratios(name)) for name in sets),
         Run("scratch-controls-all", SCRATCH, None, ("flip-cropx1", "cutmixx1")),
+        Run(
+            "scratch-controls-rest",
+            SCRATCH,
+            None,
+            tuple(arm for arm in _controls(kinds, (4, 1)) if arm not in ("flip-crop@4x4", "flip-crop@1x4")),
+        ),
         *(Run(f"scratch-{name}-shots", SCRATCH, name, _shots()) for name in sets),
     ]
 
