@@ -66,16 +66,15 @@ class Publishing:
             with contextlib.suppress(TimeoutError):
                 self._hub.wait_for(count=before + requests, timeout=0.05)
                 break
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            _, said = process.communicate(timeout=seconds if requests else LONGEST_S)
-            if process.returncode != 0:
-                sys.exit(f"it failed by itself with {process.returncode}:\n{said.decode(errors='replace')}")
-            return True, len(self._hub.requests()) - before
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        if not requests:
-            sys.exit("it did not end")
-        return False, len(self._hub.requests()) - before
+        try:
+            process.wait(seconds if requests else LONGEST_S)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+        _, said = process.communicate()
+        ended = process.returncode == 0
+        if not ended and (process.returncode != -signal.SIGKILL or not requests):
+            sys.exit(f"it failed by itself with {process.returncode}:\n{said.decode(errors='replace')}")
+        return ended, len(self._hub.requests()) - before
 
 
 def faults(hub: Hub, expected: Mapping[str, str], *, ended: bool) -> list[str]:
