@@ -33,6 +33,7 @@ _REFUSALS = {
     errno.EISDIR,
     errno.ENAMETOOLONG,
     errno.ELOOP,
+    errno.EFBIG,
 }
 
 

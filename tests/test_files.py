@@ -159,7 +159,7 @@ def test_a_full_disk_or_quota_at_the_sync_is_one_message_too(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS, errno.EFBIG])
 def test_a_folder_that_may_not_be_written_is_one_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,15 +81,16 @@ def rebuild(
         UserError: There is no such shard, or a source is missing or has other contents.
         VerificationError: A file of the build is not as its manifest says.
         QuarantineError: A candidate shard failed in every try.
+        BuildFolderError: The disk is full, or `out` is not a folder to write to.
     """
     name = _shard_name(origin, shard, split)
-    with tempfile.TemporaryDirectory(prefix="synrs-data-") as temporary:
+    with _temporary_folder() as temporary:
         wanted_files = ["recipe.yaml", "build.json", "captions.jsonl", table_of(name), name]
-        published = origin.gather(wanted_files, Path(temporary) / "published")
+        published = origin.gather(wanted_files, temporary / "published")
         plan = published_plan(origin, published, overrides)
         rows = _rows(published.root / table_of(name), plan, name)
         wanted = sorted(set(rows["shard"].to_list()))
-        folder = BuildFolder(out or Path(temporary) / "rebuilt")
+        folder = BuildFolder(out or temporary / "rebuilt")
         refuse_foreign(folder, "auto")
         if folder.manifest.is_file():
             raise BuildFolderError(
@@ -107,6 +109,31 @@ def rebuild(
         environments, equal = _environments(origin.manifest.get("environments", []), done)
         comparison = None if same else compare_shards(published.root / name, folder.root / name, exact=equal)
         return Rebuilt(name, wanted, sha256, same, environments, comparison)
+
+
+@contextlib.contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """Yield a folder that is gone after the block, and say of what cannot be written there how to go elsewhere.
+
+    Raises:
+        BuildFolderError: It cannot be made, or something in it cannot be written.
+    """
+    fix = (
+        "free some space, or set TMPDIR to a folder on another disk; "
+        "with `--out DIR` what is generated lies there and is kept"
+    )
+    try:
+        made = tempfile.TemporaryDirectory(prefix="synrs-data-")
+    except OSError as error:
+        raise BuildFolderError(f"no temporary folder can be made: {error.strerror}", fix=fix) from error
+    with made as name:
+        try:
+            yield Path(name)
+        except BuildFolderError as error:
+            if Path(name) not in Path(error.where).parents:
+                raise
+            # The file itself is gone when this is read.
+            raise BuildFolderError(error.what, where=str(Path(name).parent), fix=fix) from error
 
 
 def _shard_name(origin: Origin, shard: int, split: str | None) -> str:

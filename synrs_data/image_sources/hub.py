@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import glob
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
@@ -128,9 +129,12 @@ def _download(address: DatasetAddress, revision: str | None, wanted: list[str]) 
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        return Path(
-            snapshot_download(address.name, repo_type="dataset", revision=revision, allow_patterns=wanted)
-        )
+        with warnings.catch_warnings():
+            # The client says it for each file and goes on; if it cannot, the message below says it once.
+            warnings.filterwarnings("ignore", "Not enough free disk space", UserWarning)
+            return Path(
+                snapshot_download(address.name, repo_type="dataset", revision=revision, allow_patterns=wanted)
+            )
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno in _FULL:
             raise UserError(

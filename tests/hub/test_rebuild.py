@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,7 @@ from synrs_data.shards.manifest import manifest_text, read_manifest, verify
 from tests.build.painted import final_hashes, painted
 from tests.hub import reading
 from tests.hub.client import ROOT, Client, ClientError
+from tests.hub.disks import small_disk
 from tests.hub.reading import ADDRESS, PATH, put
 from tests.hub.server import Hub
 from tests.real_folder import real_folder
@@ -420,3 +424,47 @@ def test_a_recipe_error_exits_with_2(hub: Hub, scenes: Path, tmp_path: Path) -> 
 def test_a_folder_that_is_no_build_is_one_message(tmp_path: Path) -> None:
     with pytest.raises(VerificationError, match=r"there is no manifest\.json"):
         again(tmp_path)
+
+
+@pytest.mark.parametrize(("kilobytes", "workers"), [(8, 1), (64, 1), (200, 1), (200, 2)])
+def test_a_disk_that_fills_is_one_message_and_leaves_nothing(
+    hub: Hub, scenes: Path, tmp_path: Path, kilobytes: int, workers: int
+) -> None:
+    # Fetching fills the smaller ones, making candidate shards the larger.
+    hub.create(PATH)
+    put(hub, {"scene-caption": scenes})
+    env = hub.env(tmp_path / "home") | {"PYTHONPATH": str(ROOT / "tests/plugin")}
+    with small_disk(tmp_path / "disk", kilobytes) as disk:
+        done = run(env | {"TMPDIR": str(disk)}, ADDRESS, "--shard", "1", "--workers", str(workers))
+        assert (done.returncode, done.stdout) == (2, "")
+        assert [line for line in done.stderr.splitlines() if "images" not in line] == [
+            f"error: {disk}: the disk is full",
+            "  → free some space, or set TMPDIR to a folder on another disk; "
+            "with `--out DIR` what is generated lies there and is kept",
+        ]
+        assert list(disk.iterdir()) == []
+
+
+def test_a_full_folder_of_ones_own_is_named_and_gone_on_with(scenes: Path, tmp_path: Path) -> None:
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "tests/plugin")}
+    with small_disk(tmp_path / "disk", 150) as disk:
+        done = run(env, str(scenes), "--shard", "1", "--workers", "1", "--out", str(disk / "out"))
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"error: {disk}/out/candidates/" in done.stderr
+        assert "the disk is full" in done.stderr
+        assert "what is finished is kept" in done.stderr
+        assert "Traceback" not in done.stderr
+        shutil.copytree(disk / "out", tmp_path / "moved")
+    kept = {path.name for path in (tmp_path / "moved/candidates").glob("*.done.json")}
+    assert kept
+    assert again(scenes, out=tmp_path / "moved").same
+
+
+def test_no_room_for_a_temporary_folder_is_one_message(scenes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object, **more: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
+    with pytest.raises(BuildFolderError, match="no temporary folder can be made: No space left") as caught:
+        again(scenes)
+    assert "TMPDIR" in caught.value.fix

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from synrs_data.image_sources import ImageSource
 from synrs_data.shards import members
 from tests.hub import reading
 from tests.hub.client import ROOT, Client, ClientError
+from tests.hub.disks import small_disk
 from tests.hub.reading import ADDRESS, PATH, put
 from tests.hub.server import Hub
 
@@ -123,6 +125,39 @@ def test_a_disk_that_fills_is_one_message_and_keeps_nothing_that_is_not_whole(
     found = hub_client(reading.source, ADDRESS)
     assert found["first"] == noisy["images/0.jpg"]
     assert len(found["names"]) == 3
+
+
+@pytest.mark.parametrize("kilobytes", [8, 40, 120])
+def test_a_build_whose_source_fills_the_disk_says_so_once(
+    hub: Hub, both: str, tmp_path: Path, kilobytes: int
+) -> None:
+    recipe, out = tmp_path / "pairs.yaml", tmp_path / "out"
+    recipe.write_text(
+        "name: again\nlicense: mit\ntask: lr-hr\ncandidates: 6\nshard_size: 6\n"
+        f"generator: {{method: real-images, images: '{ADDRESS}@{both}/scene-caption', license: mit}}\n"
+        "degradation: {method: area, scale: 2}\n"
+    )
+
+    def start(cache: Path) -> subprocess.CompletedProcess[str]:
+        env = hub.env(tmp_path / "home") | {"HF_HOME": str(cache)}
+        command = [*_BUILD, str(recipe), "--out", str(out)]
+        return subprocess.run(
+            command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False
+        )
+
+    with small_disk(tmp_path / "disk", kilobytes) as disk:
+        done = start(disk)
+        said = f"error: {disk}/hub: the Hub's cache cannot be written: No space left on device"
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.splitlines()[0] == said
+        assert len(done.stderr.splitlines()) == 2
+        assert "set HF_HOME to a folder on another disk" in done.stderr
+        assert not list(out.rglob("*.tar"))
+        # What it left there is gone on with where there is room.
+        shutil.copytree(disk, tmp_path / "larger", symlinks=True)
+    done = start(tmp_path / "larger")
+    assert done.returncode == 0, done.stderr
+    assert len(list(members(out / "data/train-00000.tar"))) == 6
 
 
 def test_a_build_starts_from_a_published_one(hub: Hub, both: str, scenes: Path, tmp_path: Path) -> None:
