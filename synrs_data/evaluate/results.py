@@ -208,11 +208,12 @@ def result_schema() -> dict[str, Any]:
 
 @contextlib.contextmanager
 def own_folder(folder: Path) -> Iterator[None]:
-    """Make the folder of a result and keep other runs out of it; a folder that stays empty is taken away again.
+    """Make the folder of a result and keep other runs out of it; what was made and stays empty is taken away again.
 
     Raises:
         BuildFolderError: It cannot be written, or another run is at work in it.
     """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     files.make_folder(folder)
     try:
         with files.FolderLock(
@@ -225,7 +226,8 @@ def own_folder(folder: Path) -> Iterator[None]:
             yield
     finally:
         with contextlib.suppress(OSError):
-            folder.rmdir()
+            for path in made:
+                path.rmdir()
 
 
 def write_predictions(folder: Path, table: pl.DataFrame) -> PredictionsRecord:

@@ -50,7 +50,14 @@ def test_leftovers_of_killed_runs_are_removed_and_other_files_are_not(tmp_path: 
 def test_a_run_that_fails_leaves_no_empty_folder(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="stop"), own_folder(tmp_path / "a" / "b"):
         raise UserError("stop")
-    assert list((tmp_path / "a").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_fails_leaves_folders_that_were_there(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    with pytest.raises(UserError, match="stop"), own_folder(tmp_path / "a" / "b" / "c"):
+        raise UserError("stop")
+    assert list((tmp_path / "a").iterdir()) == [tmp_path / "a" / "b"]
 
 
 def test_who_waited_for_a_lock_that_lost_its_name_takes_the_new_one(
